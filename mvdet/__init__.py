@@ -1,0 +1,35 @@
+"""mvdet: MobileViT and MobileViTv2 feature pyramids under YOLO, SSDLite and DeepLabV3.
+
+Importing this package is cheap: the public names below are resolved on first use, so neither torch nor ultralytics is
+loaded until something is built.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+__version__ = "0.1.0"
+
+if TYPE_CHECKING:
+    from mvdet.backbones.registry import create_backbone, list_backbones
+    from mvdet.models.registry import create_model, list_models
+
+# Public name -> module that defines it.
+_EXPORTS = {
+    "create_backbone": "mvdet.backbones.registry",
+    "list_backbones": "mvdet.backbones.registry",
+    "create_model": "mvdet.models.registry",
+    "list_models": "mvdet.models.registry",
+}
+
+__all__ = ["__version__", "create_backbone", "create_model", "list_backbones", "list_models"]
+
+
+def __getattr__(name: str) -> Any:
+    module = _EXPORTS.get(name)
+    if module is None:
+        raise AttributeError(f"module 'mvdet' has no attribute {name!r}")
+    return getattr(import_module(module), name)
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *_EXPORTS})

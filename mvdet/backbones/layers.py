@@ -1,0 +1,91 @@
+"""Convolutional building blocks shared by both MobileViT versions."""
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+from torch.nn.utils.fusion import fuse_conv_bn_weights
+
+
+class SiLU(nn.Module):
+    """`x * sigmoid(x)`, in place when no gradient is recorded.
+
+    In place saves an allocation of the feature map in inference; in training autograd would have to clone its input,
+    which costs more than it saves. A class of our own, because ultralytics sets `inplace=True` on every `nn.SiLU`.
+    """
+
+    def forward(self, x: Tensor) -> Tensor:
+        return F.silu(x, inplace=not torch.is_grad_enabled())
+
+
+class ConvNormAct(nn.Module):
+    """Convolution without bias, batch normalisation, optional SiLU: [B, Cin, H, W] -> [B, Cout, ceil(H/s), ceil(W/s)].
+
+    Args:
+        in_channels: input channels.
+        out_channels: output channels.
+        kernel_size: odd kernel size; the padding keeps ceil(size / stride) at every dilation.
+        stride: convolution stride.
+        dilation: convolution dilation.
+        groups: convolution groups.
+        act: whether SiLU follows.
+    """
+
+    def __init__(
+        self,
+        in_channels: int,
+        out_channels: int,
+        kernel_size: int,
+        *,
+        stride: int = 1,
+        dilation: int = 1,
+        groups: int = 1,
+        act: bool = True,
+    ) -> None:
+        super().__init__()
+        padding = dilation * (kernel_size - 1) // 2
+        self.conv = nn.Conv2d(
+            in_channels, out_channels, kernel_size, stride, padding, dilation=dilation, groups=groups, bias=False
+        )
+        self.norm: nn.Module = nn.BatchNorm2d(out_channels)
+        self.act: nn.Module = SiLU() if act else nn.Identity()
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.act(self.norm(self.conv(x)))
+
+    @torch.no_grad()
+    def fuse(self) -> None:
+        """Fold the batch normalisation's running statistics into the convolution, once; for inference only."""
+        norm = self.norm
+        if not isinstance(norm, nn.BatchNorm2d):
+            return
+        weight, bias = fuse_conv_bn_weights(
+            self.conv.weight, None, norm.running_mean, norm.running_var, norm.eps, norm.weight, norm.bias
+        )
+        # The folded tensor comes back in the default layout; the weight's own layout decides which kernel runs.
+        self.conv.weight.copy_(weight)
+        self.conv.bias = nn.Parameter(bias.detach(), requires_grad=self.conv.weight.requires_grad)
+        self.norm = nn.Identity()
+
+
+class InvertedResidual(nn.Module):
+    """MobileNetV2's block: 1x1 expansion, depthwise 3x3, linear 1x1 projection; a skip where the shapes agree.
+
+    Args:
+        in_channels: input channels.
+        out_channels: output channels.
+        stride: stride of the depthwise convolution, 1 or 2.
+        expand_ratio: hidden channels as a multiple of `in_channels`.
+        dilation: dilation of the depthwise convolution.
+    """
+
+    def __init__(self, in_channels: int, out_channels: int, *, stride: int, expand_ratio: int, dilation: int) -> None:
+        super().__init__()
+        hidden = in_channels * expand_ratio
+        self.expand = ConvNormAct(in_channels, hidden, 1)
+        self.depthwise = ConvNormAct(hidden, hidden, 3, stride=stride, dilation=dilation, groups=hidden)
+        self.project = ConvNormAct(hidden, out_channels, 1, act=False)
+        self.has_skip = stride == 1 and in_channels == out_channels
+
+    def forward(self, x: Tensor) -> Tensor:
+        out = self.project(self.depthwise(self.expand(x)))
+        return out + x if self.has_skip else out

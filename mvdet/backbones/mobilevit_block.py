@@ -1,0 +1,84 @@
+"""MobileViT v1: local convolution, multi-head attention over 2x2 patches, fusion (arXiv:2110.02178, section 3.1)."""
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from mvdet.backbones.layers import ConvNormAct, SiLU
+from mvdet.backbones.patches import resize_to, split_patches, stretch_to_even
+
+
+class Attention(nn.Module):
+    """Multi-head self-attention, [B, N, C] -> [B, N, C]."""
+
+    def __init__(self, dim: int, num_heads: int) -> None:
+        super().__init__()
+        self.num_heads = num_heads
+        self.head_dim = dim // num_heads
+        self.qkv = nn.Linear(dim, 3 * dim)
+        self.proj = nn.Linear(dim, dim)
+
+    def forward(self, x: Tensor) -> Tensor:
+        qkv = self.qkv(x).unflatten(-1, (3, self.num_heads, self.head_dim))  # [B, N, C] -> [B, N, 3, heads, C/heads]
+        q, k, v = qkv.permute(2, 0, 3, 1, 4).unbind(0)  # views: [B, heads, N, C/heads]
+        out = F.scaled_dot_product_attention(q, k, v)
+        return self.proj(out.transpose(1, 2).flatten(2))  # [B, heads, N, C/heads] -> [B, N, C]
+
+
+class TransformerLayer(nn.Module):
+    """Pre-norm transformer layer, [B, N, C] -> [B, N, C]."""
+
+    def __init__(self, dim: int, *, num_heads: int, ffn_dim: int) -> None:
+        super().__init__()
+        self.norm1 = nn.LayerNorm(dim)
+        self.attn = Attention(dim, num_heads)
+        self.norm2 = nn.LayerNorm(dim)
+        self.ffn = nn.Sequential(nn.Linear(dim, ffn_dim), SiLU(), nn.Linear(ffn_dim, dim))
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = x + self.attn(self.norm1(x))
+        return x + self.ffn(self.norm2(x))
+
+
+class MobileViTBlock(nn.Module):
+    """[B, C, H, W] -> [B, C, H, W]: attention among the pixels that share a position in their 2x2 patch.
+
+    The map is kept in channels_last memory, so tokens are made by one permutation and undone by one; everything between
+    works on contiguous [B * 4, H * W / 4, dim] tokens. Its 3x3 convolution is not dilated, whatever the output stride.
+
+    Args:
+        channels: channels of the map.
+        attention_dim: transformer width.
+        depth: transformer layers.
+        num_heads: attention heads.
+        ffn_ratio: feed-forward width relative to `attention_dim`.
+    """
+
+    def __init__(self, channels: int, *, attention_dim: int, depth: int, num_heads: int, ffn_ratio: int) -> None:
+        super().__init__()
+        self.local_conv = ConvNormAct(channels, channels, 3)
+        self.local_proj = nn.Conv2d(channels, attention_dim, 1, bias=False)
+        self.transformer = nn.Sequential(
+            *(
+                TransformerLayer(attention_dim, num_heads=num_heads, ffn_dim=ffn_ratio * attention_dim)
+                for _ in range(depth)
+            )
+        )
+        self.norm = nn.LayerNorm(attention_dim)
+        self.project = ConvNormAct(attention_dim, channels, 1)
+        self.fusion = ConvNormAct(2 * channels, channels, 3)
+
+    def forward(self, x: Tensor) -> Tensor:
+        height, width = x.shape[-2:]
+        local = self.local_proj(self.local_conv(x))
+        local = stretch_to_even(local, align_corners=False).permute(0, 2, 3, 1)  # [B, C, H, W] -> [B, H, W, C]
+        tokens = split_patches(local)
+        batch, rows, _, cols, _, dim = tokens.shape
+        # [B, h, 2, w, 2, C] -> [B, 2, 2, h, w, C] -> [B*4, h*w, C], the one copy in
+        tokens = tokens.permute(0, 2, 4, 1, 3, 5).flatten(3, 4).flatten(0, 2)
+        tokens = self.norm(self.transformer(tokens))
+        # [B*4, h*w, C] -> [B, 2, 2, h, w, C] -> [B, h, 2, w, 2, C] -> [B, C, H, W], the one copy out
+        out = tokens.reshape(batch, 2, 2, rows, cols, dim)
+        out = out.permute(0, 3, 1, 4, 2, 5).flatten(3, 4).flatten(1, 2).permute(0, 3, 1, 2)
+        out = self.project(resize_to(out, height, width, align_corners=False))
+        return self.fusion(torch.cat((x, out), dim=1))

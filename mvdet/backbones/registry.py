@@ -1,0 +1,73 @@
+"""Backbones by name."""
+
+from collections.abc import Iterable, Sequence
+from difflib import get_close_matches
+from pathlib import Path
+
+from mvdet.backbones.pyramid import MobileViTBackbone
+from mvdet.backbones.variants import VARIANTS, VariantSpec
+
+
+def list_backbones() -> list[str]:
+    """Names that `create_backbone` takes, v1 before v2, small before large."""
+    return list(VARIANTS)
+
+
+def unknown_name_message(kind: str, name: object, allowed: Iterable[str]) -> str:
+    """One line: the name received, the nearest allowed ones, and all of them."""
+    allowed = list(allowed)
+    near = get_close_matches(str(name).lower(), allowed, n=3, cutoff=0.5)
+    hint = f"did you mean {' or '.join(near)}? " if near else ""
+    return f"unknown {kind} {name!r}; {hint}available: {', '.join(allowed)}"
+
+
+def get_variant(name: str) -> VariantSpec:
+    """The specification of a variant.
+
+    Raises:
+        ValueError: for an unknown name, with the nearest ones.
+    """
+    if name not in VARIANTS:
+        raise ValueError(unknown_name_message("backbone", name, VARIANTS))
+    return VARIANTS[name]
+
+
+def create_backbone(
+    name: str,
+    *,
+    out_strides: Sequence[int] = (8, 16, 32),
+    output_stride: int = 32,
+    in_channels: int = 3,
+    expand_output: bool = False,
+    weights: str | Path | None = None,
+) -> MobileViTBackbone:
+    """A MobileViT feature pyramid.
+
+    Args:
+        name: one of `list_backbones()`.
+        out_strides: levels to return, ascending, out of 2, 4, 8, 16, 32.
+        output_stride: 8, 16 or 32; smaller values dilate the deeper levels and keep their resolution.
+        in_channels: channels of the images.
+        expand_output: return v1's final 1x1 expansion at level 32.
+        weights: path of a checkpoint of the same variant, or None for random weights.
+
+    Returns:
+        A module that maps images [B, in_channels, H, W], RGB in [0, 1], to a list of maps, finest first; its
+        `channels`, `strides` and `size_divisibility` say what comes out.
+
+    Raises:
+        ValueError: for an unknown name, impossible strides, or weights of another network.
+        FileNotFoundError: if `weights` is not a file.
+    """
+    backbone = MobileViTBackbone(
+        get_variant(name),
+        out_strides=out_strides,
+        output_stride=output_stride,
+        in_channels=in_channels,
+        expand_output=expand_output,
+    )
+    if weights is not None:
+        from mvdet.checkpoints import load_weights  # checkpoints imports backbones: the arrow points the other way
+
+        load_weights(backbone, weights)
+    return backbone

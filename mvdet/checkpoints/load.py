@@ -1,0 +1,64 @@
+"""Reading weight files, never executing what they contain."""
+
+import pickle
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import safetensors
+import safetensors.torch
+import torch
+from torch import Tensor, nn
+
+from mvdet.checkpoints.convert import convert_state_dict
+
+# What training code wraps a state dict in.
+_WRAPPERS = ("state_dict", "model_state_dict", "model")
+
+
+def read_state_dict(path: str | Path) -> dict[str, Tensor]:
+    """Names and tensors of a `.safetensors` file or of a `torch.save`d one (read with `weights_only=True`).
+
+    Raises:
+        FileNotFoundError: if `path` is not a file.
+        ValueError: if the file cannot be read, would need arbitrary pickle, or holds no state dict; says which.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise FileNotFoundError(f"weights file not found: {path}")
+    try:
+        if path.suffix == ".safetensors":
+            content: Any = safetensors.torch.load_file(path)
+        else:
+            content = torch.load(path, map_location="cpu", weights_only=True)
+    except pickle.UnpicklingError as error:
+        reason = str(error).splitlines()[0]
+        raise ValueError(f"{path}: refused, the file holds more than tensors ({reason})") from error
+    except (safetensors.SafetensorError, RuntimeError, EOFError, ValueError) as error:
+        raise ValueError(f"{path}: not a readable weights file ({str(error).splitlines()[0]})") from error
+    while isinstance(content, Mapping) and (wrapper := next((k for k in _WRAPPERS if k in content), None)):
+        content = content[wrapper]
+    if not isinstance(content, Mapping) or not content:
+        raise ValueError(f"{path}: holds no state dict but {type(content).__name__}")
+    if strangers := [key for key, value in content.items() if not torch.is_tensor(value)]:
+        raise ValueError(f"{path}: not a state dict, {strangers[0]!r} is no tensor")
+    return dict(content)
+
+
+def load_weights(model: nn.Module, path: str | Path) -> None:
+    """Load a weights file of any known source into a model, completely or not at all.
+
+    Args:
+        model: a backbone or a model that holds one as `backbone`.
+        path: a `.pt`, `.pth`, `.bin` or `.safetensors` file.
+
+    Raises:
+        FileNotFoundError: if `path` is not a file.
+        ValueError: if it cannot be read safely or is of another network; the message names the file.
+    """
+    state_dict = read_state_dict(path)
+    try:
+        converted = convert_state_dict(state_dict, to=model)
+    except ValueError as error:
+        raise ValueError(f"{path}: {error}") from error
+    model.load_state_dict(converted)

@@ -1,0 +1,85 @@
+"""Smooth grey fields for backgrounds and fills, the same to the last bit on every machine.
+
+Only additions, multiplications, floors and comparisons of float32 arrays, which IEEE 754 defines exactly, and the raw
+stream of the generator; no sine, exponential, or library filter, whose last bit depends on the processor.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+Field = NDArray[np.float32]
+
+PATTERNS = ("clouds", "stripes", "checks", "dots")
+
+
+def smoothstep(value: Field) -> Field:
+    """3 t^2 - 2 t^3 of a field in [0, 1]."""
+    return value * value * (3.0 - 2.0 * value)
+
+
+def wave(phase: Field) -> Field:
+    """Smooth wave of period 1 in [0, 1]: 1 at whole numbers, 0 half-way between."""
+    return smoothstep(np.abs(2.0 * (phase - np.floor(phase)) - 1.0))
+
+
+def smooth_noise(rng: np.random.Generator, height: int, width: int, cell: float) -> Field:
+    """Random values on a grid `cell` pixels wide, blended smoothly in between.
+
+    Returns:
+        [height, width] float32 in [0, 1].
+    """
+    rows, row_weight = _grid(height, cell)
+    columns, column_weight = _grid(width, cell)
+    knots = rng.random((int(rows[-1]) + 2, int(columns[-1]) + 2)).astype(np.float32)
+    bands = knots[:, columns] * (1.0 - column_weight) + knots[:, columns + 1] * column_weight  # [knot rows, W]
+    down = row_weight[:, None]
+    field: Field = bands[rows] * (1.0 - down) + bands[rows + 1] * down  # [H, W]
+    return field
+
+
+def clouds(rng: np.random.Generator, height: int, width: int, cell: float) -> Field:
+    """Three octaves of `smooth_noise`, from `cell` pixels to a quarter of it. [height, width] float32 in [0, 1]."""
+    coarse = smooth_noise(rng, height, width, cell)
+    middle = smooth_noise(rng, height, width, max(cell / 2.0, 1.5))
+    fine = smooth_noise(rng, height, width, max(cell / 4.0, 1.5))
+    field: Field = (4.0 * coarse + 2.0 * middle + fine) * np.float32(1.0 / 7.0)
+    return field
+
+
+def pattern(rng: np.random.Generator, name: str, x: Field, y: Field, period: float) -> Field:
+    """A texture over coordinates in pixels.
+
+    Args:
+        rng: drawn from for the phase and, with "clouds" and the warping of stripes, for the noise.
+        name: one of `PATTERNS`.
+        x, y: [H, W] float32, rotated as the texture should be.
+        period: pixels from one stripe, check or dot to the next.
+
+    Returns:
+        [H, W] float32 in [0, 1].
+
+    Raises:
+        ValueError: unknown name.
+    """
+    height, width = x.shape
+    if name == "clouds":
+        return clouds(rng, height, width, 2.0 * period)
+    u = x * (1.0 / period) + rng.random()
+    v = y * (1.0 / period) + rng.random()
+    if name == "stripes":
+        return wave(u + 0.6 * smooth_noise(rng, height, width, 3.0 * period))
+    if name == "checks":
+        columns, rows = wave(u * 0.5), wave(v * 0.5)
+        return columns * rows + (1.0 - columns) * (1.0 - rows)
+    if name == "dots":
+        return wave(u) * wave(v)
+    raise ValueError(f"unknown pattern {name!r}; choose one of {', '.join(PATTERNS)}")
+
+
+def _grid(length: int, cell: float) -> tuple[NDArray[np.intp], Field]:
+    """For each pixel along an axis: the knot before it, and the smooth weight of the knot after it."""
+    place = (np.arange(length, dtype=np.float32) + 0.5) * np.float32(1.0 / cell)
+    knot = np.floor(place)
+    return knot.astype(np.intp), smoothstep(place - knot)

@@ -1,0 +1,45 @@
+"""ImageNet-style classification."""
+
+from torch import Tensor, nn
+
+from mvdet.backbones.pyramid import MobileViTBackbone
+from mvdet.backbones.variants import VariantSpec
+
+
+class MobileViTClassifier(nn.Module):
+    """Backbone, global average pool, dropout, linear layer: [B, in_channels, H, W] -> logits [B, num_classes].
+
+    v1 pools its final 1x1 expansion, v2 the map at stride 32.
+
+    Args:
+        spec: the network.
+        num_classes: classes, 1000 for the published weights.
+        in_channels: channels of the images.
+        dropout: probability before the linear layer; None takes the published one (0.1 in v1, 0 in v2).
+
+    Raises:
+        ValueError: if `num_classes` is below 1.
+    """
+
+    def __init__(
+        self, spec: VariantSpec, *, num_classes: int = 1000, in_channels: int = 3, dropout: float | None = None
+    ) -> None:
+        super().__init__()
+        if num_classes < 1:
+            raise ValueError(f"num_classes must be at least 1, got {num_classes}")
+        self.backbone = MobileViTBackbone(
+            spec, out_strides=(32,), in_channels=in_channels, expand_output=spec.expand_channels > 0
+        )
+        self.dropout = nn.Dropout(spec.classifier_dropout if dropout is None else dropout)
+        self.head = nn.Linear(self.backbone.channels[-1], num_classes)
+        nn.init.trunc_normal_(self.head.weight, std=0.02)
+        nn.init.zeros_(self.head.bias)
+
+    def forward(self, images: Tensor) -> Tensor:
+        """[B, in_channels, H, W], RGB in [0, 1] -> [B, num_classes]."""
+        return self.head(self.dropout(self.backbone.forward_last(images).mean(dim=(-2, -1))))
+
+    def fuse(self) -> "MobileViTClassifier":
+        """Fold batch normalisation into the convolutions, in place, for inference; returns the model."""
+        self.backbone.fuse()
+        return self
