@@ -1,17 +1,16 @@
 """mvdet: MobileViT and MobileViTv2 feature pyramids under YOLO, SSDLite and DeepLabV3.
 
-Importing this package is cheap: the public names below are resolved on first use, so neither torch nor ultralytics is
-loaded until something is built.
+Importing this package is cheap, because every interpreter start does it (see `mvdet._autoload`): the public names below
+are resolved on first use, so neither torch nor ultralytics is loaded until something is built.
 """
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
-
-__version__ = "0.1.0"
-
+TYPE_CHECKING = False  # as typing's, whose import alone would cost more than the rest of an interpreter start's share
 if TYPE_CHECKING:
     from mvdet.backbones.registry import create_backbone, list_backbones
     from mvdet.models.registry import create_model, list_models
+
+__version__ = "0.1.0"
+__all__ = ["__version__", "create_backbone", "create_model", "list_backbones", "list_models"]
 
 # Public name -> module that defines it.
 _EXPORTS = {
@@ -21,14 +20,13 @@ _EXPORTS = {
     "list_models": "mvdet.models.registry",
 }
 
-__all__ = ["__version__", "create_backbone", "create_model", "list_backbones", "list_models"]
 
-
-def __getattr__(name: str) -> Any:
-    module = _EXPORTS.get(name)
-    if module is None:
+def __getattr__(name: str) -> object:
+    if name not in _EXPORTS:
         raise AttributeError(f"module 'mvdet' has no attribute {name!r}")
-    return getattr(import_module(module), name)
+    from importlib import import_module
+
+    return getattr(import_module(_EXPORTS[name]), name)
 
 
 def __dir__() -> list[str]:

@@ -17,6 +17,14 @@ class SiLU(nn.Module):
         return F.silu(x, inplace=not torch.is_grad_enabled())
 
 
+class BatchNorm2d(nn.BatchNorm2d):
+    """PyTorch's, under a name of its own.
+
+    ultralytics sets eps = 1e-3 and momentum = 0.03 on whatever is exactly `nn.BatchNorm2d`; the published weights were
+    trained with 1e-5 and give other numbers with anything else.
+    """
+
+
 class ConvNormAct(nn.Module):
     """Convolution without bias, batch normalisation, optional SiLU: [B, Cin, H, W] -> [B, Cout, ceil(H/s), ceil(W/s)].
 
@@ -46,7 +54,7 @@ class ConvNormAct(nn.Module):
         self.conv = nn.Conv2d(
             in_channels, out_channels, kernel_size, stride, padding, dilation=dilation, groups=groups, bias=False
         )
-        self.norm: nn.Module = nn.BatchNorm2d(out_channels)
+        self.norm: nn.Module = BatchNorm2d(out_channels)
         self.act: nn.Module = SiLU() if act else nn.Identity()
 
     def forward(self, x: Tensor) -> Tensor:

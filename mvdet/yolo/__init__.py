@@ -1,0 +1,25 @@
+"""MobileViT under stock ultralytics: YAML module, registration, grafting. The only part that imports ultralytics."""
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from mvdet.yolo.grafting import graft, write_yaml
+    from mvdet.yolo.modules import MobileViT
+    from mvdet.yolo.registration import register
+
+__all__ = ["MobileViT", "graft", "register", "write_yaml"]
+
+# Resolved on first use: registration runs while ultralytics is being imported, before grafting could be.
+_EXPORTS = {
+    "MobileViT": "mvdet.yolo.modules",
+    "graft": "mvdet.yolo.grafting",
+    "register": "mvdet.yolo.registration",
+    "write_yaml": "mvdet.yolo.grafting",
+}
+
+
+def __getattr__(name: str) -> object:
+    if name not in _EXPORTS:
+        raise AttributeError(f"module 'mvdet.yolo' has no attribute {name!r}")
+    from importlib import import_module
+
+    return getattr(import_module(_EXPORTS[name]), name)

@@ -1,0 +1,45 @@
+"""The module behind `[-1, 1, MobileViT, [mobilevit_s]]`. Its path is part of every checkpoint: it stays."""
+
+from pathlib import Path
+
+from torch import Tensor, nn
+
+from mvdet.backbones.registry import create_backbone
+
+
+class MobileViT(nn.Module):
+    """A backbone row of an ultralytics model definition: images to a list of maps, for `Index` rows to pick from.
+
+    Args:
+        name: one of `mvdet.list_backbones()`.
+        weights: checkpoint path, or None for random weights.
+        options: further arguments of `mvdet.create_backbone`: `out_strides`, `output_stride`, `in_channels`,
+            `expand_output`.
+
+    Raises:
+        ValueError: for an unknown name or option value, or weights of another network.
+        FileNotFoundError: if `weights` is not a file.
+    """
+
+    def __init__(self, name: str, weights: str | Path | None = None, options: dict | None = None) -> None:
+        super().__init__()
+        self.name = name
+        self.backbone = create_backbone(name, weights=weights, **(options or {}))
+
+    @property
+    def channels(self) -> tuple[int, ...]:
+        """Channels of each map."""
+        return self.backbone.channels
+
+    @property
+    def strides(self) -> tuple[int, ...]:
+        """Stride of each map."""
+        return self.backbone.strides
+
+    def forward(self, images: Tensor) -> list[Tensor]:
+        """[B, C, H, W] -> one map a level, finest first."""
+        return self.backbone(images)
+
+    def fuse(self) -> None:
+        """Fold batch normalisation into the convolutions, for inference."""
+        self.backbone.fuse()

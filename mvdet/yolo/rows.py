@@ -1,0 +1,111 @@
+"""MobileViT rows of a model definition, checked before anything is built."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from mvdet.backbones.registry import unknown_name_message
+from mvdet.yolo.modules import MobileViT
+
+OPTIONS = ("out_strides", "output_stride", "in_channels", "expand_output")
+
+
+def has_mobilevit(definition: dict[str, Any]) -> bool:
+    """Whether a model definition has a `MobileViT` row."""
+    return any(row[2] == MobileViT.__name__ for row in [*definition["backbone"], *definition["head"]])
+
+
+def prepare_rows(definition: dict[str, Any], in_channels: int) -> None:
+    """Check the MobileViT rows of `definition` and the rows that read them; complete the former, in place.
+
+    Args:
+        definition: a model definition as ultralytics reads it from YAML.
+        in_channels: channels of the images.
+
+    Raises:
+        ValueError: names the file and the row, what was found and what is wanted.
+        FileNotFoundError: the same, for a weights file that is not there.
+    """
+    rows = [*definition["backbone"], *definition["head"]]
+    source = definition.get("yaml_file") or "model definition"
+    backbones: dict[int, MobileViT] = {}
+    for index, row in enumerate(rows):
+        where = f"{source}: row {index} {_as_yaml(row)}"
+        if row[2] == MobileViT.__name__:
+            try:
+                backbones[index] = _prepare_backbone(row, index, in_channels)
+            except (ValueError, FileNotFoundError) as error:
+                raise type(error)(f"{where}: {error}") from error
+        else:
+            for read in _absolute_sources(row[0], index):
+                if read in backbones:
+                    _check_reader(row, backbones[read], where)
+
+
+def drop_weights(definition: dict[str, Any]) -> None:
+    """Forget the weights files of the MobileViT rows, in place: for definitions whose model has its weights."""
+    for row in [*definition["backbone"], *definition["head"]]:
+        if row[2] == MobileViT.__name__ and len(row[3]) > 1:
+            row[3][1] = None
+
+
+def _prepare_backbone(row: list[Any], index: int, in_channels: int) -> MobileViT:
+    _, repeats, _, args = row
+    if repeats != 1:
+        raise ValueError(f"a backbone cannot be repeated, repeats must be 1, got {repeats}")
+    if not 1 <= len(args) <= 3 or not isinstance(args[0], str):
+        raise ValueError(f"arguments must be [name, weights or null, options], got {_as_yaml(args)}")
+    name, weights, options = [*args, None, None][:3]
+    if weights is not None and not isinstance(weights, (str, Path)):
+        raise ValueError(f"weights must be a path or null, got {weights!r}")
+    if options is not None and not isinstance(options, dict):
+        raise ValueError(f"options must be a map with keys out of {', '.join(OPTIONS)}, got {options!r}")
+    options = dict(options or {})
+    for key in options:
+        if key not in OPTIONS:
+            raise ValueError(unknown_name_message("option", key, OPTIONS))
+    if index == 0:
+        if options.setdefault("in_channels", in_channels) != in_channels:
+            raise ValueError(f"in_channels is {options['in_channels']}, but the images have {in_channels} channels")
+    elif "in_channels" not in options:
+        raise ValueError("a backbone that is not row 0 needs its input's channels, as in {in_channels: 64}")
+    weights = Path(weights) if weights else None
+    if weights is not None and not weights.is_file():
+        raise FileNotFoundError(f"weights file not found: {weights}")
+    # parse_model evaluates strings, and stumbles over a path with a slash in front: a Path passes untouched.
+    row[3] = [name, weights, options]
+    try:
+        with torch.device("meta"):  # shapes only; the weights are checked by the real build
+            return MobileViT(name, None, options)
+    except TypeError as error:
+        raise ValueError(f"options {options}: {error}") from error
+
+
+def _check_reader(row: list[Any], backbone: MobileViT, where: str) -> None:
+    """An `Index` row must name a map that exists and the channels that it has."""
+    if row[2] != "Index":
+        raise ValueError(f"{where}: reads a MobileViT row, whose output is a list; put [channels, index] Index rows between")
+    maps = ", ".join(f"{i}: {c} at stride {s}" for i, (c, s) in enumerate(zip(backbone.channels, backbone.strides)))
+    args = row[3]
+    if len(args) != 2 or not all(isinstance(arg, int) for arg in args):
+        raise ValueError(f"{where}: arguments must be [channels, index]; {backbone.name} has {maps}")
+    channels, index = args
+    if not 0 <= index < len(backbone.channels):
+        raise ValueError(f"{where}: no map {index}; {backbone.name} has {maps}")
+    if channels != backbone.channels[index]:
+        raise ValueError(
+            f"{where}: {channels} channels, but map {index} of {backbone.name} has {backbone.channels[index]} ({maps})"
+        )
+
+
+def _absolute_sources(sources: int | Sequence[int], index: int) -> list[int]:
+    return [f if f >= 0 else index + f for f in ([sources] if isinstance(sources, int) else sources)]
+
+
+def _as_yaml(value: Any) -> str:
+    """`value` as it stands in the file: flow style, without quotes."""
+    if isinstance(value, (list, tuple)):
+        return f"[{', '.join(map(_as_yaml, value))}]"
+    return "null" if value is None else str(value)
