@@ -65,4 +65,4 @@ def install() -> None:
     if TARGET in sys.modules:
         _register()
     elif not any(isinstance(finder, _RegisterAfter) for finder in sys.meta_path):
-        sys.meta_path.insert(0, _RegisterAfter())  # type: ignore[arg-type]
+        sys.meta_path.insert(0, _RegisterAfter())

@@ -1,6 +1,6 @@
 """Write a stock ultralytics model definition with a MobileViT backbone.
 
-    python scripts/graft.py yolo11s.yaml mobilevit_xs yolo11s-mobilevit-xs.yaml
+python scripts/graft.py yolo11s.yaml mobilevit_xs yolo11s-mobilevit-xs.yaml
 """
 
 import argparse

@@ -66,6 +66,8 @@ class ConvNormAct(nn.Module):
         norm = self.norm
         if not isinstance(norm, nn.BatchNorm2d):
             return
+        assert norm.running_mean is not None
+        assert norm.running_var is not None
         weight, bias = fuse_conv_bn_weights(
             self.conv.weight, None, norm.running_mean, norm.running_var, norm.eps, norm.weight, norm.bias
         )

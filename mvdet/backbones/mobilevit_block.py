@@ -19,8 +19,11 @@ class Attention(nn.Module):
         self.proj = nn.Linear(dim, dim)
 
     def forward(self, x: Tensor) -> Tensor:
-        qkv = self.qkv(x).unflatten(-1, (3, self.num_heads, self.head_dim))  # [B, N, C] -> [B, N, 3, heads, C/heads]
-        q, k, v = qkv.permute(2, 0, 3, 1, 4).unbind(0)  # views: [B, heads, N, C/heads]
+        # Chunks, not one permuted view: their gradients are joined by one concatenation, without a transposition.
+        q, k, v = (
+            part.unflatten(-1, (self.num_heads, self.head_dim)).transpose(1, 2)  # [B, N, C] -> [B, heads, N, C/heads]
+            for part in self.qkv(x).chunk(3, dim=-1)
+        )
         out = F.scaled_dot_product_attention(q, k, v)
         return self.proj(out.transpose(1, 2).flatten(2))  # [B, heads, N, C/heads] -> [B, N, C]
 

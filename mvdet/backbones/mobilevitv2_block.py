@@ -16,6 +16,8 @@ class LinearAttention(nn.Module):
     map, and one [4, H*W] x [H*W, C] product per image sums the keys, so the keys and values are never rearranged.
     """
 
+    position_mask: Tensor
+
     def __init__(self, dim: int) -> None:
         super().__init__()
         self.dim = dim

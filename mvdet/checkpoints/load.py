@@ -32,10 +32,9 @@ def read_state_dict(path: str | Path) -> dict[str, Tensor]:
         else:
             content = torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
-        reason = str(error).splitlines()[0]
-        raise ValueError(f"{path}: refused, the file holds more than tensors ({reason})") from error
+        raise ValueError(f"{path}: refused, the file holds more than tensors ({_reason(error)})") from error
     except (safetensors.SafetensorError, RuntimeError, EOFError, ValueError) as error:
-        raise ValueError(f"{path}: not a readable weights file ({str(error).splitlines()[0]})") from error
+        raise ValueError(f"{path}: not a readable weights file ({_reason(error)})") from error
     while isinstance(content, Mapping) and (wrapper := next((k for k in _WRAPPERS if k in content), None)):
         content = content[wrapper]
     if not isinstance(content, Mapping) or not content:
@@ -45,12 +44,17 @@ def read_state_dict(path: str | Path) -> dict[str, Tensor]:
     return dict(content)
 
 
-def load_weights(model: nn.Module, path: str | Path) -> None:
-    """Load a weights file of any known source into a model, completely or not at all.
+def _reason(error: Exception) -> str:
+    """The first line of what a reader said: the rest is advice for its own callers."""
+    return str(error).partition("\n")[0] or type(error).__name__
+
+
+def read_weights(path: str | Path, *, to: nn.Module) -> dict[str, Tensor]:
+    """Read a weights file of any known source, renamed and checked to fit `to`, which is not changed.
 
     Args:
-        model: a backbone or a model that holds one as `backbone`.
         path: a `.pt`, `.pth`, `.bin` or `.safetensors` file.
+        to: a backbone or a model that holds one as `backbone`; only its shapes matter.
 
     Raises:
         FileNotFoundError: if `path` is not a file.
@@ -58,7 +62,16 @@ def load_weights(model: nn.Module, path: str | Path) -> None:
     """
     state_dict = read_state_dict(path)
     try:
-        converted = convert_state_dict(state_dict, to=model)
+        return convert_state_dict(state_dict, to=to)
     except ValueError as error:
         raise ValueError(f"{path}: {error}") from error
-    model.load_state_dict(converted)
+
+
+def load_weights(model: nn.Module, path: str | Path) -> None:
+    """Load a weights file of any known source into a model, completely or not at all; arguments as `read_weights`.
+
+    Raises:
+        FileNotFoundError: if `path` is not a file.
+        ValueError: if it cannot be read safely or is of another network; the message names the file.
+    """
+    model.load_state_dict(read_weights(path, to=model))

@@ -10,8 +10,8 @@ import torch
 import yaml
 from ultralytics.nn import tasks
 
-from mvdet.backbones.registry import get_variant
 from mvdet.backbones.pyramid import MobileViTBackbone
+from mvdet.backbones.registry import get_variant
 from mvdet.yolo.modules import MobileViT
 
 DEEPEST_STRIDE = 32
@@ -22,12 +22,14 @@ _PROBE_SIZE = 256  # pixels; a multiple of 64, for the definitions that go down 
 Row = list[Any]
 
 
-def graft(model: str | Path, backbone: str, *, weights: str | None = None, expand_output: bool = False) -> dict[str, Any]:
+def graft(
+    model: str | Path, backbone: str, *, weights: str | None = None, expand_output: bool = False
+) -> dict[str, Any]:
     """The definition of a stock model with a MobileViT backbone.
 
     The rows up to the end of the last stage at stride 32 make way for one `MobileViT` row and an `Index` row for each
-    map that is used; what follows that stage (`CONTEXT_MODULES`, a level at stride 64) and the head stay, renumbered. Strides
-    and scale letters stay as they are; scales act on what stays.
+    map that is used; what follows that stage (`CONTEXT_MODULES`, a level at stride 64) and the head stay, renumbered.
+    Strides and scale letters stay as they are; scales act on what stays.
 
     Args:
         model: file name of a model definition, as `YOLO(...)` takes it: "yolo11.yaml"; "yolo11s.yaml" makes s the
@@ -115,7 +117,9 @@ def _row_strides(definition: dict[str, Any]) -> list[int]:
 def _end_of_deepest_stage(stock: Sequence[Row], strides: Sequence[int], model: str | Path) -> int:
     """The last row of the last stage at stride 32."""
     if DEEPEST_STRIDE not in strides:
-        raise ValueError(f"{model}: no row of the backbone reaches stride {DEEPEST_STRIDE}; strides are {list(strides)}")
+        raise ValueError(
+            f"{model}: no row of the backbone reaches stride {DEEPEST_STRIDE}; strides are {list(strides)}"
+        )
     end = max(i for i, s in enumerate(strides) if s == DEEPEST_STRIDE and (not i or strides[i - 1] < DEEPEST_STRIDE))
     while end + 1 < len(stock) and strides[end + 1] == DEEPEST_STRIDE and stock[end + 1][2] not in CONTEXT_MODULES:
         end += 1

@@ -1,6 +1,6 @@
 """Everything that mvdet changes in ultralytics, each with its reason. Tested with ultralytics 8.4.190.
 
-Each patch steps in only for a model with a `MobileViT` row and hands everything else on, arguments and result untouched.
+Each patch acts only on a model with a `MobileViT` row and hands everything else on, arguments and result untouched.
 """
 
 from collections.abc import Callable
@@ -69,8 +69,8 @@ PATCHES = (
         tasks,
         "parse_model",
         _parse_model,
-        "checks MobileViT rows and the channels of the Index rows that read them, so that a mistake is reported with its "
-        "row instead of as a convolution's shape error; tells the backbone how many channels the images have",
+        "checks MobileViT rows and the channels of the Index rows that read them, so that a mistake is reported with "
+        "its row instead of as a convolution's shape error; tells the backbone how many channels the images have",
     ),
     Patch(tasks.BaseModel, "fuse", _fuse, "folds the batch normalisation of MobileViT's convolutions too"),
     Patch(

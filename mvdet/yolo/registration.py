@@ -29,9 +29,9 @@ CHECKPOINT_CLASSES = (
 def register() -> None:
     """Register mvdet with ultralytics in this process; calling it again changes nothing.
 
-    Installing mvdet does this in every process, by itself. It puts `MobileViT` among the modules that a model definition
-    may name, applies `mvdet.yolo.patches.PATCHES`, and allows mvdet's classes in checkpoints that are loaded with
-    `weights_only=True` (`ULTRALYTICS_SAFE_LOAD=1`).
+    Installing mvdet does this in every process, by itself. It puts `MobileViT` among the modules that a model
+    definition may name, applies `mvdet.yolo.patches.PATCHES`, and allows mvdet's classes in checkpoints that are loaded
+    with `weights_only=True` (`ULTRALYTICS_SAFE_LOAD=1`).
     """
     if getattr(tasks, MobileViT.__name__, None) is MobileViT:
         return

@@ -7,6 +7,7 @@ from typing import Any
 import torch
 
 from mvdet.backbones.registry import unknown_name_message
+from mvdet.checkpoints import read_weights
 from mvdet.yolo.modules import MobileViT
 
 OPTIONS = ("out_strides", "output_stride", "in_channels", "expand_output")
@@ -71,23 +72,27 @@ def _prepare_backbone(row: list[Any], index: int, in_channels: int) -> MobileViT
             raise ValueError(f"in_channels is {options['in_channels']}, but the images have {in_channels} channels")
     elif "in_channels" not in options:
         raise ValueError("a backbone that is not row 0 needs its input's channels, as in {in_channels: 64}")
-    weights = Path(weights) if weights else None
-    if weights is not None and not weights.is_file():
-        raise FileNotFoundError(f"weights file not found: {weights}")
-    # parse_model evaluates strings, and stumbles over a path with a slash in front: a Path passes untouched.
-    row[3] = [name, weights, options]
     try:
-        with torch.device("meta"):  # shapes only; the weights are checked by the real build
-            return MobileViT(name, None, options)
+        with torch.device("meta"):  # shapes only
+            module = MobileViT(name, None, options)
     except TypeError as error:
         raise ValueError(f"options {options}: {error}") from error
+    if weights is not None:
+        weights = Path(weights)
+        read_weights(weights, to=module.backbone)
+    # parse_model evaluates strings, and stumbles over a path with a slash in front: a Path passes untouched.
+    row[3] = [name, weights, options]
+    return module
 
 
 def _check_reader(row: list[Any], backbone: MobileViT, where: str) -> None:
     """An `Index` row must name a map that exists and the channels that it has."""
     if row[2] != "Index":
-        raise ValueError(f"{where}: reads a MobileViT row, whose output is a list; put [channels, index] Index rows between")
-    maps = ", ".join(f"{i}: {c} at stride {s}" for i, (c, s) in enumerate(zip(backbone.channels, backbone.strides)))
+        raise ValueError(
+            f"{where}: reads a MobileViT row, whose output is a list; put [channels, index] Index rows between"
+        )
+    levels = enumerate(zip(backbone.channels, backbone.strides, strict=True))
+    maps = ", ".join(f"{i}: {channels} at stride {stride}" for i, (channels, stride) in levels)
     args = row[3]
     if len(args) != 2 or not all(isinstance(arg, int) for arg in args):
         raise ValueError(f"{where}: arguments must be [channels, index]; {backbone.name} has {maps}")

@@ -1,0 +1,47 @@
+"""The blocks against the formulas of the papers, written plainly."""
+
+import pytest
+import torch
+from torch.nn import functional as F
+
+from mvdet.backbones.layers import ConvNormAct
+from mvdet.backbones.mobilevit_block import Attention
+from mvdet.backbones.mobilevitv2_block import LinearAttention
+
+
+@pytest.mark.parametrize("size", [(2, 2), (4, 6), (10, 8)])
+def test_linear_attention_is_the_papers_on_unfolded_patches(size: tuple[int, int]) -> None:
+    attention = LinearAttention(16)
+    x = torch.randn(3, 16, *size).contiguous(memory_format=torch.channels_last)
+    # [B, C, H, W] -> [B, C, 4, N] as Apple's implementation unfolds it, then equations 1 to 3 of arXiv:2206.02680
+    patches = F.unfold(x, 2, stride=2).unflatten(1, (16, 4))
+    query, key, value = F.conv2d(patches, attention.qkv.weight, attention.qkv.bias).split((1, 16, 16), dim=1)
+    context = (key * query.softmax(-1)).sum(-1, keepdim=True)
+    out = F.conv2d(F.relu(value) * context, attention.proj.weight, attention.proj.bias)
+    wanted = F.fold(out.flatten(1, 2), size, 2, stride=2)
+    torch.testing.assert_close(attention(x), wanted)
+
+
+def test_attention_is_softmax_of_scaled_products() -> None:
+    attention = Attention(24, num_heads=4)
+    x = torch.randn(2, 5, 24)
+    query, key, value = attention.qkv(x).view(2, 5, 3, 4, 6).permute(2, 0, 3, 1, 4)
+    weights = (query @ key.transpose(-1, -2) / 6**0.5).softmax(-1)
+    wanted = attention.proj((weights @ value).transpose(1, 2).reshape(2, 5, 24))
+    torch.testing.assert_close(attention(x), wanted)
+
+
+@pytest.mark.parametrize("stride", [1, 2])
+@pytest.mark.parametrize("dilation", [1, 2, 4])
+@pytest.mark.parametrize("size", [7, 8])
+def test_convolution_rounds_sizes_up(stride: int, dilation: int, size: int) -> None:
+    block = ConvNormAct(4, 4, 3, stride=stride, dilation=dilation)
+    assert block(torch.rand(2, 4, size, size)).shape[-1] == -(-size // stride)
+
+
+def test_fused_convolution_is_trainable_or_frozen_as_before() -> None:
+    for trainable in (True, False):
+        block = ConvNormAct(4, 8, 3).requires_grad_(trainable).eval()
+        block.fuse()
+        assert block.conv.bias is not None
+        assert block.conv.bias.requires_grad is trainable

@@ -1,0 +1,77 @@
+"""What several parts of the suite share: Apple's reference outputs, and where the developers' shared data lies."""
+
+import json
+import zlib
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor
+
+REPOSITORY = Path(__file__).parents[1]
+SHARED = REPOSITORY.parent / "shared"
+
+
+@dataclass(frozen=True)
+class ReferenceCase:
+    """One case of `../shared/reference`: weights and input made by its README's rule, and what Apple's code gives."""
+
+    state_dict: dict[str, Tensor]
+    images: Tensor
+    outputs: dict[str, Tensor]
+
+
+def known_weights(shapes: Mapping[str, list[int]]) -> dict[str, Tensor]:
+    """The weights that the reference outputs were computed with, from their names and shapes."""
+    weights = {}
+    for key, shape in shapes.items():
+        rs = np.random.RandomState(zlib.crc32(key.encode()) & 0x7FFFFFFF)
+        if key.endswith("num_batches_tracked"):
+            weights[key] = torch.zeros(shape, dtype=torch.int64)
+            continue
+        if key.endswith("running_var"):
+            value = rs.uniform(0.5, 1.5, shape)
+        elif key.endswith("running_mean"):
+            value = rs.uniform(-0.2, 0.2, shape)
+        elif len(shape) == 1:
+            value = rs.uniform(0.8, 1.2, shape) if key.endswith("weight") else rs.uniform(-0.1, 0.1, shape)
+        else:
+            value = rs.standard_normal(shape) * (1.4 / np.sqrt(np.prod(shape[1:])))
+        weights[key] = torch.from_numpy(value.astype(np.float32))
+    return weights
+
+
+@pytest.fixture(scope="session")
+def reference() -> Callable[[str], ReferenceCase]:
+    """Loads a case of `../shared/reference` by name; skips where the folder or the case is absent."""
+
+    def load(name: str) -> ReferenceCase:
+        folder = SHARED / "reference"
+        if not (folder / f"{name}.json").is_file():
+            pytest.skip(f"no reference case {name} in {folder}")
+        description = json.loads((folder / f"{name}.json").read_text())
+        images = np.random.RandomState(1234).uniform(0, 1, description["input_shape"]).astype(np.float32)
+        with np.load(folder / f"{name}.npz") as arrays:
+            outputs = {key: torch.from_numpy(arrays[key]) for key in arrays}
+        return ReferenceCase(known_weights(description["state_dict"]), torch.from_numpy(images), outputs)
+
+    return load
+
+
+@pytest.fixture(scope="session")
+def difference() -> Callable[[Tensor, Tensor], float]:
+    """The largest difference of two tensors of equal shape, relative to the second one's largest value."""
+
+    def relative(actual: Tensor, wanted: Tensor) -> float:
+        assert actual.shape == wanted.shape
+        return ((actual - wanted).abs().max() / wanted.abs().max()).item()
+
+    return relative
+
+
+@pytest.fixture(autouse=True)
+def _seed() -> None:
+    torch.manual_seed(0)

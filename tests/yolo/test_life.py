@@ -1,0 +1,218 @@
+"""The whole life of a model under the stock command, on the CPU, in processes that never import mvdet by hand."""
+
+import csv
+import re
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+pytestmark = pytest.mark.slow
+
+REPOSITORY = Path(__file__).parents[2]
+MODEL = REPOSITORY / "cfg" / "yolov5-mobilevit-xxs.yaml"
+TRAINING = [f"model={MODEL}", "imgsz=64", "batch=4", "workers=0", "plots=False", "project=runs"]
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("life")
+
+
+@pytest.fixture(scope="module")
+def data(folder: Path, python) -> Path:
+    """A small `shapes` set and its data set file."""
+    code = f"from mvdet.data.shapes import generate; generate(r'{folder / 'shapes'}', num_train=16, num_val=8)"
+    assert python("-c", code).returncode == 0
+    text = (REPOSITORY / "cfg" / "datasets" / "shapes.yaml").read_text()
+    (folder / "shapes.yaml").write_text(re.sub(r"(?m)^path:.*$", f"path: {folder / 'shapes'}", text))
+    return folder / "shapes.yaml"
+
+
+@pytest.fixture(scope="module")
+def best(folder: Path, data: Path, yolo) -> Path:
+    """A checkpoint, trained for two epochs by the `yolo` command."""
+    yolo("train", *TRAINING, f"data={data}", "epochs=2", "name=first", cwd=folder)
+    return folder / "runs" / "first" / "weights" / "best.pt"
+
+
+def epochs_of(run: Path) -> list[int]:
+    with (run / "results.csv").open() as file:
+        return [int(row["epoch"]) for row in csv.DictReader(file)]
+
+
+def test_train(best: Path) -> None:
+    assert best.is_file()
+    assert epochs_of(best.parents[1]) == [1, 2]
+
+
+def test_resume_after_the_process_is_killed(folder: Path, data: Path, environment: dict[str, str], yolo) -> None:
+    command = [Path(sys.executable).with_name("yolo"), "train", *TRAINING, f"data={data}", "epochs=5", "name=killed"]
+    run = folder / "runs" / "killed"
+    process = subprocess.Popen(
+        list(map(str, command)), cwd=folder, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+    )
+    deadline = time.monotonic() + 300
+    while not (run / "results.csv").is_file() or len(epochs_of(run)) < 2 or not (run / "weights" / "last.pt").is_file():
+        assert process.poll() is None, "the run ended before it could be killed"
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    done = epochs_of(run)
+    assert len(done) < 5
+    yolo("train", "resume", f"model={run / 'weights' / 'last.pt'}", cwd=folder)
+    assert epochs_of(run)[-1] == 5
+    assert sorted(set(epochs_of(run))) == [1, 2, 3, 4, 5]
+
+
+def test_val(best: Path, data: Path, folder: Path, yolo) -> None:
+    result = yolo("val", f"model={best}", f"data={data}", "imgsz=64", "batch=4", "workers=0", "plots=False", cwd=folder)
+    assert re.search(r"all\s+8\s+\d+", result.stdout + result.stderr)
+
+
+def test_fine_tune_from_the_checkpoint(best: Path, data: Path, folder: Path, yolo) -> None:
+    arguments = [f"model={best}", *TRAINING[1:], f"data={data}", "epochs=1", "name=tuned", "freeze=1"]
+    result = yolo("train", *arguments, cwd=folder)
+    assert "Transferred" in result.stdout + result.stderr
+    tuned = torch.load(folder / "runs" / "tuned" / "weights" / "last.pt", weights_only=False)
+    assert tuned["ema"] is not None or tuned["model"] is not None
+
+
+def test_predict_draws_on_a_picture(best: Path, folder: Path, yolo) -> None:
+    """Boxes are drawn: the saved picture differs from the one that came in."""
+    from PIL import Image
+    from ultralytics.utils import ASSETS
+
+    yolo(
+        "predict",
+        f"model={best}",
+        f"source={ASSETS / 'bus.jpg'}",
+        "imgsz=320",
+        "conf=0.001",
+        "project=runs",
+        cwd=folder,
+    )
+    saved = next((folder / "runs" / "predict").glob("bus.jpg"))
+    before, after = (np.asarray(Image.open(p).convert("RGB"), dtype=int) for p in (ASSETS / "bus.jpg", saved))
+    assert after.shape == before.shape
+    assert (np.abs(after - before).max(-1) > 100).sum() > 1000
+
+
+def test_safe_load(best: Path, python) -> None:
+    code = f"""
+import torch
+from ultralytics import YOLO
+model = YOLO(r"{best}").model
+print(type(model.model[0]).__name__, model(torch.zeros(1, 3, 64, 64))[0].shape)
+"""
+    result = python("-c", code, ULTRALYTICS_SAFE_LOAD="1")
+    assert "MobileViT torch.Size([1, 9, 84])" in result.stdout, result.stderr
+
+
+def test_safe_load_refuses_without_mvdet(best: Path, python) -> None:
+    """Which shows that the load above was a restricted one."""
+    result = python(
+        "-c", f"from ultralytics import YOLO; YOLO(r'{best}')", ULTRALYTICS_SAFE_LOAD="1", MVDET_AUTOLOAD="0"
+    )
+    assert result.returncode != 0
+    assert "mvdet.yolo.modules.MobileViT" in result.stderr + result.stdout
+
+
+@pytest.mark.parametrize("backbone", ["mobilevit_xxs", "mobilevitv2_050"])
+def test_dynamic_onnx(backbone: str, folder: Path, environment: dict[str, str], python) -> None:
+    """Batch, height and width are dynamic, sizes with odd maps (96, 160) among those that were never traced."""
+    import onnxruntime
+
+    code = f"""
+import torch
+from ultralytics import YOLO
+from mvdet.yolo import graft, write_yaml
+torch.manual_seed(0)
+write_yaml(graft("yolov5n.yaml", "{backbone}"), "{backbone}.yaml")
+model = YOLO("{backbone}.yaml")
+for m in model.model.modules():
+    if isinstance(m, torch.nn.BatchNorm2d):
+        torch.nn.init.uniform_(m.running_mean, -0.2, 0.2), torch.nn.init.uniform_(m.running_var, 0.5, 1.5)
+model.export(format="onnx", imgsz=128, dynamic=True, simplify=True)
+network = model.model.eval()
+for size in (1, 3, 64, 64), (3, 3, 96, 160), (2, 3, 224, 128):
+    images = torch.rand(size)
+    with torch.no_grad():
+        torch.save((images, network(images)[0]), "case_%d_%d_%d_%d.pt" % size)
+"""
+    cwd = folder / backbone
+    cwd.mkdir()
+    result = python("-c", code, cwd=cwd)
+    assert result.returncode == 0, result.stdout + result.stderr
+    session = onnxruntime.InferenceSession(cwd / f"{backbone}.onnx", providers=["CPUExecutionProvider"])
+    cases = sorted(cwd.glob("case_*.pt"))
+    assert len(cases) == 3
+    for case in cases:
+        images, wanted = torch.load(case)
+        (actual,) = session.run(None, {session.get_inputs()[0].name: images.numpy()})
+        assert actual.shape == tuple(wanted.shape)
+        assert np.abs(actual - wanted.numpy()).max() < 1e-3 * wanted.abs().max()
+
+
+@pytest.mark.parametrize(("fmt", "name"), [("torchscript", "best.torchscript"), ("openvino", "best_openvino_model")])
+def test_other_exports_predict_the_same(fmt: str, name: str, best: Path, folder: Path, yolo, python) -> None:
+    yolo("export", f"model={best}", f"format={fmt}", "imgsz=64", cwd=folder)
+    code = f"""
+import numpy as np
+from ultralytics import YOLO
+image = np.random.default_rng(0).integers(0, 255, (64, 64, 3), dtype=np.uint8)
+models = [YOLO(r"{best.parent}/" + file, task="detect") for file in ("best.pt", "{name}")]
+boxes = [model.predict(image, imgsz=64, conf=0.001)[0].boxes for model in models]
+assert len(boxes[0]) == len(boxes[1]) > 0, [len(b) for b in boxes]
+print("difference", float((boxes[0].data - boxes[1].data).abs().max()))
+"""
+    result = python("-c", code)
+    assert result.returncode == 0, result.stdout + result.stderr
+    assert float(result.stdout.split()[-1]) < 1e-2
+
+
+def test_two_processes_under_torch_distributed_run(folder: Path, environment: dict[str, str]) -> None:
+    script = folder / "worker.py"
+    script.write_text(
+        f"""
+import torch
+import torch.distributed as dist
+from ultralytics import YOLO
+
+dist.init_process_group("gloo")
+torch.manual_seed(dist.get_rank())
+model = YOLO(r"{MODEL}").model
+ddp = torch.nn.parallel.DistributedDataParallel(model, find_unused_parameters=True)
+ddp.train()
+sum(x.mean() for x in ddp(torch.rand(2, 3, 64, 64))["feats"]).backward()
+total = torch.stack([p.grad.abs().sum() for p in model.model[0].parameters() if p.grad is not None]).sum()
+both = [torch.zeros_like(total) for _ in range(2)]
+dist.all_gather(both, total)
+assert torch.equal(both[0], both[1]) and total > 0
+print("rank", dist.get_rank(), type(model.model[0]).__module__)
+dist.destroy_process_group()
+"""
+    )
+    result = subprocess.run(
+        [sys.executable, "-m", "torch.distributed.run", "--nproc_per_node=2", "--master_port=29631", str(script)],
+        cwd=folder,
+        env=environment | {"OMP_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": ""},
+        capture_output=True,
+        text=True,
+        timeout=300,
+        check=False,
+    )
+    assert result.returncode == 0, result.stdout + result.stderr
+    assert sorted(re.findall(r"rank (\d) mvdet.yolo.modules", result.stdout)) == ["0", "1"]
+
+
+def test_the_packaged_definition_works_from_any_directory(tmp_path: Path, python) -> None:
+    code = "from ultralytics import YOLO; print(YOLO('mvdet/cfg/yolo11-mobilevit-xxs.yaml').model.model[0].name)"
+    result = python("-c", code, cwd=tmp_path)
+    assert result.stdout.strip().endswith("mobilevit_xxs"), result.stderr

@@ -1,0 +1,74 @@
+"""The YAML module inside ultralytics' models: fusing, copies, checkpoints, numbers."""
+
+from copy import deepcopy
+from pathlib import Path
+
+import pytest
+import torch
+from torch import nn
+from ultralytics.nn.tasks import DetectionModel
+
+from mvdet import create_backbone
+from mvdet.yolo import graft, register
+from mvdet.yolo.registration import CHECKPOINT_CLASSES
+
+register()
+
+BACKBONES = ["mobilevit_xxs", "mobilevitv2_050"]
+
+
+def model_on(backbone: str, weights: Path | None = None) -> DetectionModel:
+    return DetectionModel(graft("yolov5n.yaml", backbone, weights=weights and str(weights)), verbose=False).eval()
+
+
+@pytest.mark.parametrize("backbone", BACKBONES)
+def test_fuse_folds_ours_and_theirs(backbone: str) -> None:
+    model = model_on(backbone)
+    images = torch.rand(1, 3, 64, 96)
+    with torch.no_grad():
+        wanted = model(images)[0]
+        actual = model.fuse(verbose=False)(images)[0]
+    assert not any(isinstance(m, nn.BatchNorm2d) for m in model.modules())
+    assert (actual - wanted).abs().max() < 1e-4 * wanted.abs().max()
+
+
+@pytest.mark.parametrize("backbone", BACKBONES)
+def test_pretrained_numbers_survive_ultralytics_defaults(backbone: str, tmp_path: Path) -> None:
+    """ultralytics rewrites eps and momentum of every `nn.BatchNorm2d`: the backbone's must stay as they are."""
+    alone = create_backbone(backbone).eval()
+    for layer in alone.modules():
+        if isinstance(layer, nn.BatchNorm2d):
+            nn.init.uniform_(layer.running_var, 1e-3, 2e-3)  # small enough for eps to matter
+    torch.save(alone.state_dict(), tmp_path / "w.pt")
+    model = model_on(backbone, tmp_path / "w.pt")
+    images = torch.rand(1, 3, 64, 64)
+    with torch.no_grad():
+        # Building runs images through the network in training mode, which moves the statistics: set them back.
+        model.model[0].backbone.load_state_dict(alone.state_dict())
+        assert all(torch.equal(x, y) for x, y in zip(model.model[0](images), alone(images), strict=True))
+
+
+def test_a_copy_no_longer_asks_for_the_weights_file(tmp_path: Path) -> None:
+    torch.save(create_backbone("mobilevit_xxs").state_dict(), tmp_path / "w.pt")
+    model = model_on("mobilevit_xxs", tmp_path / "w.pt")
+    (tmp_path / "w.pt").unlink()
+    copied = deepcopy(model)
+    assert model.yaml["backbone"][0][3][1] == str(tmp_path / "w.pt")
+    DetectionModel(copied.yaml, verbose=False).load(copied, verbose=False)
+
+
+@pytest.mark.parametrize("backbone", BACKBONES)
+def test_checkpoints_hold_only_classes_that_are_allowed(backbone: str, tmp_path: Path) -> None:
+    torch.save(model_on(backbone).model[0], tmp_path / "w.pt")
+    loaded = torch.load(tmp_path / "w.pt", weights_only=True)
+    ours = {type(m) for m in loaded.modules() if type(m).__module__.startswith("mvdet")}
+    assert ours <= set(CHECKPOINT_CLASSES)
+    images = torch.rand(1, 3, 64, 64)
+    with torch.no_grad():
+        assert len(loaded.eval()(images)) == 3
+
+
+def test_freezing_the_backbone_row_freezes_all_of_it() -> None:
+    model = model_on("mobilevit_xxs")
+    frozen = [name for name, _ in model.named_parameters() if "model.0." in name]  # the rule of `freeze=1`
+    assert len(frozen) == len(list(model.model[0].parameters()))
