@@ -11,15 +11,13 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-
-def _exporting() -> bool:
-    return torch.jit.is_tracing() or torch.compiler.is_exporting()
+from mvdet.backbones.tracing import exporting
 
 
 def stretch_to_even(x: Tensor, *, align_corners: bool) -> Tensor:
     """[B, C, H, W] -> [B, C, H', W'] with H' and W' rounded up to even, bilinearly."""
     height, width = x.shape[-2:]
-    if not _exporting() and height % 2 == 0 and width % 2 == 0:
+    if not exporting() and height % 2 == 0 and width % 2 == 0:
         return x
     size = (2 * ((height + 1) // 2), 2 * ((width + 1) // 2))
     return F.interpolate(x, size=size, mode="bilinear", align_corners=align_corners)
@@ -27,7 +25,7 @@ def stretch_to_even(x: Tensor, *, align_corners: bool) -> Tensor:
 
 def resize_to(x: Tensor, height: int, width: int, *, align_corners: bool) -> Tensor:
     """[B, C, H', W'] -> [B, C, height, width], bilinearly; the way back from `stretch_to_even`."""
-    if not _exporting() and x.shape[-2] == height and x.shape[-1] == width:
+    if not exporting() and x.shape[-2] == height and x.shape[-1] == width:
         return x
     return F.interpolate(x, size=(height, width), mode="bilinear", align_corners=align_corners)
 

@@ -1,30 +1,32 @@
 """State dicts of other implementations, renamed to fit a model of ours."""
 
-import re
 from collections.abc import Iterable, Mapping
 
 import torch
 from torch import Tensor, nn
 
 from mvdet.backbones.pyramid import MobileViTBackbone
-from mvdet.checkpoints import cvnets
+from mvdet.checkpoints.cvnets import CVNETS
+from mvdet.checkpoints.key_format import KeyFormat
+from mvdet.checkpoints.own import OWN
+from mvdet.checkpoints.timm import TIMM
 
-SOURCES = ("cvnets", "mvdet")
+FORMATS = {key_format.name: key_format for key_format in (CVNETS, TIMM, OWN)}
+_STEM = "backbone.stem.conv.weight"
 _SHOWN_KEYS = 10
 
 
-def detect_source(keys: Iterable[str]) -> str:
-    """The implementation that wrote these keys: one of `SOURCES`.
+def detect_format(keys: Iterable[str]) -> KeyFormat:
+    """The format of the implementation that wrote these keys.
 
     Raises:
         ValueError: if no known implementation uses such keys.
     """
-    keys = set(keys)
-    if {cvnets.SIGNATURE_KEY, cvnets.ENCODER_PREFIX + cvnets.SIGNATURE_KEY} & keys:
-        return "cvnets"
-    if {"stem.conv.weight", "backbone.stem.conv.weight"} & keys:
-        return "mvdet"
-    raise ValueError(f"not a MobileViT state dict of a known source ({', '.join(SOURCES)}): {_listed(sorted(keys))}")
+    keys = list(keys)
+    for key_format in FORMATS.values():
+        if key_format.recognises(keys):
+            return key_format
+    raise ValueError(f"not a MobileViT state dict of a known source ({', '.join(FORMATS)}): {_listed(sorted(keys))}")
 
 
 def convert_state_dict(
@@ -40,7 +42,7 @@ def convert_state_dict(
         state_dict: names and tensors as the source implementation saves them.
         to: a `MobileViTBackbone`, or a model that holds one as `backbone`. A backbone takes its part of a whole
             network's weights; classifier, detector and unbuilt levels are then not its business.
-        source: "cvnets" (Apple's ml-cvnets) or "mvdet"; None recognises it by its keys.
+        source: "cvnets" (Apple's ml-cvnets), "timm" or "mvdet"; None recognises it by its keys.
         bgr: whether the source network expects BGR images, so that the stem's input channels are flipped. None takes
             what the source's published files are: BGR for ml-cvnets' v1, RGB otherwise.
 
@@ -50,38 +52,18 @@ def convert_state_dict(
     Raises:
         ValueError: for an unknown source, a key without a counterpart on either side, or a tensor of another shape.
     """
-    if source is None:
-        source = detect_source(state_dict)
-    if source not in SOURCES:
-        raise ValueError(f"source must be one of {', '.join(SOURCES)}, got {source!r}")
+    if source is not None and source not in FORMATS:
+        raise ValueError(f"source must be one of {', '.join(FORMATS)}, got {source!r}")
     backbone = to if isinstance(to, MobileViTBackbone) else to.get_submodule("backbone")
     assert isinstance(backbone, MobileViTBackbone)
-    if source == "cvnets":
-        converted = _rename_cvnets(state_dict)
-        flip = backbone.spec.version in cvnets.BGR_VERSIONS if bgr is None else bgr
-    else:
-        is_backbone = "stem.conv.weight" in state_dict
-        converted = {f"backbone.{key}": value for key, value in state_dict.items()} if is_backbone else dict(state_dict)
-        flip = bool(bgr)
-    stem = "backbone.stem.conv.weight"
-    if flip and stem in converted:
-        converted[stem] = converted[stem].flip(1)
+    key_format = detect_format(state_dict) if source is None else FORMATS[source]
+    converted = key_format.rename(state_dict)
+    if (backbone.spec.version in key_format.bgr_versions if bgr is None else bgr) and _STEM in converted:
+        converted[_STEM] = converted[_STEM].flip(1)
     if to is backbone:
         converted = _backbone_part(converted, backbone)
     _check_fits(converted, to.state_dict())
     return converted
-
-
-def _rename_cvnets(state_dict: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    renamed = {}
-    for key, value in state_dict.items():
-        name = key.removeprefix(cvnets.ENCODER_PREFIX)
-        for pattern, replacement in cvnets.KEY_TABLE:
-            name = re.sub(pattern, replacement, name, count=1)
-        if name in renamed:
-            raise ValueError(f"two keys of the state dict stand for {name!r}; the second is {key!r}")
-        renamed[name] = value
-    return renamed
 
 
 def _backbone_part(converted: Mapping[str, Tensor], backbone: MobileViTBackbone) -> dict[str, Tensor]:

@@ -45,3 +45,20 @@ def test_fused_convolution_is_trainable_or_frozen_as_before() -> None:
         block.fuse()
         assert block.conv.bias is not None
         assert block.conv.bias.requires_grad is trainable
+
+
+def test_inference_folds_the_normalisation_and_training_does_not() -> None:
+    """The running statistics of `eval()` mode, the batch's in training, whatever the gradient mode."""
+    block = ConvNormAct(4, 8, 3)
+    torch.nn.init.uniform_(block.norm.running_mean, -0.5, 0.5)
+    torch.nn.init.uniform_(block.norm.running_var, 0.5, 1.5)
+    x = torch.randn(2, 4, 8, 8)
+    with torch.no_grad():
+        in_training = block(x)
+    torch.testing.assert_close(in_training, F.silu(F.batch_norm(block.conv(x), None, None, training=True)))
+    block.eval()
+    with_gradient = block(x)
+    with torch.no_grad():
+        without = block(x)
+    torch.testing.assert_close(without, with_gradient)
+    assert not torch.allclose(without, in_training, atol=1e-2)

@@ -3,18 +3,22 @@ import torch
 
 from mvdet import create_backbone, create_model
 from mvdet.checkpoints import convert_state_dict
-from mvdet.checkpoints.convert import detect_source
+from mvdet.checkpoints.convert import detect_format
+from mvdet.checkpoints.cvnets import CVNETS
+from mvdet.checkpoints.own import OWN
 
 STEM = "conv_1.block.conv.weight"
 
 
 def test_sources_are_recognised_by_their_keys() -> None:
-    assert detect_source([STEM]) == "cvnets"
-    assert detect_source([f"encoder.{STEM}"]) == "cvnets"
-    assert detect_source(create_model("mobilevit_xxs").state_dict()) == "mvdet"
-    assert detect_source(create_backbone("mobilevit_xxs").state_dict()) == "mvdet"
-    with pytest.raises(ValueError, match=r"not a MobileViT state dict of a known source \(cvnets, mvdet\): fc.weight"):
-        detect_source(["fc.weight"])
+    assert detect_format([STEM]) is CVNETS
+    assert detect_format([f"encoder.{STEM}"]) is CVNETS
+    assert detect_format(create_model("mobilevit_xxs").state_dict()) is OWN
+    assert detect_format(create_backbone("mobilevit_xxs").state_dict()) is OWN
+    with pytest.raises(
+        ValueError, match=r"not a MobileViT state dict of a known source \(cvnets, timm, mvdet\): fc.weight"
+    ):
+        detect_format(["fc.weight"])
 
 
 @pytest.mark.parametrize(
@@ -69,5 +73,5 @@ def test_another_width_is_named() -> None:
 
 
 def test_unknown_source() -> None:
-    with pytest.raises(ValueError, match="source must be one of cvnets, mvdet, got 'tensorflow'"):
+    with pytest.raises(ValueError, match="source must be one of cvnets, timm, mvdet, got 'tensorflow'"):
         convert_state_dict({}, to=create_backbone("mobilevit_xxs"), source="tensorflow")

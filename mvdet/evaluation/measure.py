@@ -1,0 +1,99 @@
+"""Time and memory, measured so that a busy machine does not decide the result."""
+
+import multiprocessing
+import resource
+import sys
+import time
+from collections.abc import Callable, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from statistics import median, quantiles
+from typing import Any
+
+_PROCESS_STATUS = Path("/proc/self/status")
+
+
+@dataclass(frozen=True, slots=True)
+class PairedTimes:
+    """Two functions timed in turn.
+
+    Attributes:
+        first: seconds of every call of the first function.
+        second: seconds of every call of the second function.
+    """
+
+    first: tuple[float, ...]
+    second: tuple[float, ...]
+
+    @property
+    def ratios(self) -> list[float]:
+        """How many times as long the second function took, pair by pair."""
+        return [b / a for a, b in zip(self.first, self.second, strict=True)]
+
+    @property
+    def ratio(self) -> float:
+        """Median of the ratios: above 1, the first function is faster."""
+        return median(self.ratios)
+
+    @property
+    def spread(self) -> tuple[float, float]:
+        """First and third quartile of the ratios."""
+        low, _, high = quantiles(self.ratios, n=4, method="inclusive")
+        return low, high
+
+
+def time_in_pairs(
+    first: Callable[[], Any], second: Callable[[], Any], *, repeats: int = 20, warmup: int = 3
+) -> PairedTimes:
+    """Call two functions in turn and time each call: A B A B ..., so that a drift of the machine meets both.
+
+    Args:
+        first, second: functions without arguments.
+        repeats: counted pairs, 2 or more.
+        warmup: pairs that are not counted, before.
+
+    Raises:
+        ValueError: if `repeats` is below 2.
+    """
+    if repeats < 2:
+        raise ValueError(f"repeats must be at least 2, got {repeats}")
+    for _ in range(warmup):
+        first()
+        second()
+    times: tuple[list[float], list[float]] = ([], [])
+    for _ in range(repeats):
+        for function, results in zip((first, second), times, strict=True):
+            start = time.perf_counter()
+            function()
+            results.append(time.perf_counter() - start)
+    return PairedTimes(tuple(times[0]), tuple(times[1]))
+
+
+def peak_memory(prepare: Callable[..., Callable[[], Any]], arguments: Sequence[Any]) -> int:
+    """Bytes by which one call raises the peak of a fresh process's resident memory.
+
+    Args:
+        prepare: an importable function; called with `arguments` in a new process, it returns the function to measure.
+            What it allocates does not count.
+        arguments: for `prepare`, picklable.
+    """
+    context = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(max_workers=1, mp_context=context) as pool:
+        return pool.submit(_peak_of_call, prepare, arguments).result()
+
+
+def _peak_of_call(prepare: Callable[..., Callable[[], Any]], arguments: Sequence[Any]) -> int:
+    function = prepare(*arguments)
+    before = _peak_resident()
+    function()
+    return _peak_resident() - before
+
+
+def _peak_resident() -> int:
+    """Bytes. On Linux from the process's status: getrusage(2) also counts what its parent had before exec."""
+    if _PROCESS_STATUS.exists():
+        line = next(line for line in _PROCESS_STATUS.read_text().splitlines() if line.startswith("VmHWM:"))
+        return int(line.split()[1]) * 1024
+    unit = 1 if sys.platform == "darwin" else 1024
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit

@@ -1,0 +1,36 @@
+import time
+
+import pytest
+import torch
+
+from mvdet.evaluation.measure import PairedTimes, peak_memory, time_in_pairs
+
+
+def test_ratio_is_the_median_of_the_pairs() -> None:
+    times = PairedTimes((1.0, 2.0, 4.0), (2.0, 2.0, 40.0))
+    assert times.ratios == [2.0, 1.0, 10.0]
+    assert times.ratio == 2.0
+    assert times.spread == (1.5, 6.0)
+
+
+def test_calls_alternate() -> None:
+    calls: list[str] = []
+    times = time_in_pairs(lambda: calls.append("a"), lambda: (calls.append("b"), time.sleep(0.01)), repeats=3, warmup=1)
+    assert calls == ["a", "b"] * 4
+    assert len(times.first) == len(times.second) == 3
+    assert min(times.second) >= 0.01
+
+
+def test_a_single_pair_has_no_spread() -> None:
+    with pytest.raises(ValueError, match="repeats must be at least 2, got 1"):
+        time_in_pairs(int, int, repeats=1)
+
+
+def allocate(mebibytes: int):
+    """For a process of its own: touches that much memory."""
+    return lambda: torch.ones(mebibytes * 2**20, dtype=torch.uint8)
+
+
+def test_peak_memory_counts_what_the_call_allocates() -> None:
+    peak = peak_memory(allocate, (200,))
+    assert 190 * 2**20 < peak < 230 * 2**20
