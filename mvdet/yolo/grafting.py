@@ -131,10 +131,11 @@ def _sources(row: Row, index: int) -> list[int]:
 
 
 def _renumber(row: Row, old: int, new: int, new_index: dict[int, int]) -> Row:
-    """The row at its new place; a source that was the row before, and still is, stays written as -1."""
-    sources = [new_index[read] for read in _sources(row, old)]
-    written = [-1 if read == new - 1 else read for read in sources]
-    return [written[0] if isinstance(row[0], int) else written, *row[1:]]
+    """The row at its new place; a source that is written as -1, and is still the row before, stays so."""
+    written = [row[0]] if isinstance(row[0], int) else row[0]
+    moved = [new_index[read] for read in _sources(row, old)]
+    sources = [-1 if was == -1 and now == new - 1 else now for was, now in zip(written, moved, strict=True)]
+    return [sources[0] if isinstance(row[0], int) else sources, *row[1:]]
 
 
 def _flow(value: Any) -> str:
