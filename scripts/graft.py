@@ -24,7 +24,7 @@ def main() -> None:
         parser.error(str(error))
     comment = f"{args.model} with {args.backbone} as its backbone, by scripts/graft.py."
     write_yaml(definition, args.output, comment=comment)
-    print(f"wrote {args.output}; train it with: yolo train model={args.output} data=coco8.yaml")
+    print(f"wrote {args.output}; train it with: yolo train model={args.output} data=my_data.yaml")
 
 
 if __name__ == "__main__":

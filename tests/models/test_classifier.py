@@ -2,7 +2,7 @@ from collections.abc import Callable
 
 import pytest
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from mvdet import create_model, list_models
 from mvdet.backbones import VARIANTS
@@ -16,8 +16,11 @@ def test_parameter_count_is_the_published_one(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", ["mobilevit_xxs", "mobilevitv2_050"])
-def test_logits_and_fuse(name: str, difference: Callable[[Tensor, Tensor], float]) -> None:
+def test_logits_and_fuse(
+    name: str, difference: Callable[[Tensor, Tensor], float], randomise: Callable[[nn.Module], None]
+) -> None:
     model = create_model(name, num_classes=7, in_channels=1).eval()
+    randomise(model)
     images = torch.rand(2, 1, 70, 90)
     with torch.no_grad():
         logits = model(images)

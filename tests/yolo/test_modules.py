@@ -23,8 +23,9 @@ def model_on(backbone: str, weights: Path | None = None) -> DetectionModel:
 
 
 @pytest.mark.parametrize("backbone", BACKBONES)
-def test_fuse_folds_ours_and_theirs(backbone: str) -> None:
+def test_fuse_folds_ours_and_theirs(backbone: str, randomise: Callable[[nn.Module], None]) -> None:
     model = model_on(backbone)
+    randomise(model.model[0])
     images = torch.rand(1, 3, 64, 96)
     with torch.no_grad():
         wanted = model(images)[0]
@@ -35,10 +36,11 @@ def test_fuse_folds_ours_and_theirs(backbone: str) -> None:
 
 @pytest.mark.parametrize("backbone", BACKBONES)
 def test_pretrained_numbers_survive_ultralytics_defaults(
-    backbone: str, tmp_path: Path, difference: Callable[[Tensor, Tensor], float]
+    backbone: str, tmp_path: Path, difference: Callable[[Tensor, Tensor], float], randomise: Callable[[nn.Module], None]
 ) -> None:
     """ultralytics rewrites eps and momentum of every `nn.BatchNorm2d`: the backbone's must stay as they are."""
     alone = create_backbone(backbone).eval()
+    randomise(alone)
     for layer in alone.modules():
         if isinstance(layer, nn.BatchNorm2d):
             nn.init.uniform_(layer.running_var, 1e-3, 2e-3)  # small enough for eps to matter
