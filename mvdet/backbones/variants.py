@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class StageSpec:
     """One resolution level: inverted residuals, the first with `stride`, then an optional transformer block.
 
@@ -27,7 +27,7 @@ class StageSpec:
     depth: int = 0
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class VariantSpec:
     """One network.
 

@@ -1,4 +1,4 @@
-"""Everything that mvdet changes in ultralytics, each with its reason. Tested with ultralytics 8.4.190.
+"""Everything that mvdet changes in ultralytics, each with its reason. Tested with ultralytics 8.4.120 and 8.4.190.
 
 Each patch acts only on a model with a `MobileViT` row and hands everything else on, arguments and result untouched.
 """

@@ -10,6 +10,7 @@ from torch.export import Dim
 
 from mvdet import create_backbone, list_backbones
 from mvdet.backbones import VARIANTS
+from mvdet.backbones.layers import InvertedResidual
 
 LEVELS = (2, 4, 8, 16, 32)
 Difference = Callable[[Tensor, Tensor], float]
@@ -160,8 +161,13 @@ def test_gradients_reach_every_parameter(name: str, randomise: Randomise) -> Non
 
 
 @every_variant
-def test_transformers_start_as_the_identity(name: str) -> None:
-    for stage in create_backbone(name).stages[2:]:
+def test_residual_branches_start_as_the_identity(name: str) -> None:
+    backbone = create_backbone(name)
+    for block in backbone.modules():
+        if isinstance(block, InvertedResidual) and block.has_skip:
+            x = torch.randn(2, block.expand.conv.in_channels, 8, 8)
+            assert torch.equal(block(x), x)
+    for stage in backbone.stages[2:]:
         layer = stage[1].transformer[0]
         dim = layer.attn.proj.weight.shape[0]
         x = torch.randn(2, 6, dim) if VARIANTS[name].version == 1 else torch.randn(2, dim, 4, 6)
