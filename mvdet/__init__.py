@@ -1,10 +1,10 @@
 """mvdet: MobileViT and MobileViTv2 feature pyramids under YOLO, SSDLite and DeepLabV3.
 
-Importing this package is cheap, because every interpreter start does it (see `mvdet._autoload`): the public names below
-are resolved on first use, so neither torch nor ultralytics is loaded until something is built.
+Importing this package is cheap: the public names below are resolved on first use, so neither torch nor ultralytics is
+loaded until something is built.
 """
 
-TYPE_CHECKING = False  # as typing's, whose import alone would cost more than the rest of an interpreter start's share
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from mvdet.backbones.registry import create_backbone, list_backbones
     from mvdet.models.registry import create_model, list_models

@@ -20,10 +20,10 @@ def main() -> None:
     args = parser.parse_args()
     try:
         definition = graft(args.model, args.backbone, weights=args.weights, expand_output=args.expand_output)
-    except (ValueError, FileNotFoundError) as error:
+        comment = f"{args.model} with {args.backbone} as its backbone, by scripts/graft.py."
+        write_yaml(definition, args.output, comment=comment)
+    except (ValueError, OSError) as error:
         parser.error(str(error))
-    comment = f"{args.model} with {args.backbone} as its backbone, by scripts/graft.py."
-    write_yaml(definition, args.output, comment=comment)
     print(f"wrote {args.output}; train it with: yolo train model={args.output} data=my_data.yaml")
 
 

@@ -3,6 +3,7 @@
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
+from torch.nn.modules.batchnorm import _BatchNorm  # SyncBatchNorm's base too
 
 from mvdet.backbones.tracing import exporting
 
@@ -59,7 +60,7 @@ class ConvNormAct(nn.Module):
         self.act: nn.Module = SiLU() if act else nn.Identity()
 
     def forward(self, x: Tensor) -> Tensor:
-        if isinstance(self.norm, nn.BatchNorm2d) and not (self.training or torch.is_grad_enabled() or exporting()):
+        if isinstance(self.norm, _BatchNorm) and self._folds(self.norm):
             # Folding a few thousand weights is cheaper than another pass over the map: at batch 8, 320 pixels, a
             # pyramid takes 0.7 to 0.8 of the time that it takes with the normalisation run on its own.
             conv = self.conv
@@ -70,13 +71,22 @@ class ConvNormAct(nn.Module):
     @torch.no_grad()
     def fuse(self) -> None:
         """Fold the batch normalisation's running statistics into the convolution for good; for inference only."""
-        if isinstance(self.norm, nn.BatchNorm2d):
+        if isinstance(self.norm, _BatchNorm):
             weight, bias = self._folded(self.norm)
             self.conv.weight.copy_(weight)  # in place: the weight keeps its layout, which decides the kernel
             self.conv.bias = nn.Parameter(bias, requires_grad=self.conv.weight.requires_grad)
             self.norm = nn.Identity()
 
-    def _folded(self, norm: nn.BatchNorm2d) -> tuple[Tensor, Tensor]:
+    def _folds(self, norm: _BatchNorm) -> bool:
+        """Whether this call may do the work of both in one: inference, and nobody watches or has replaced either."""
+        conv = self.conv
+        return (
+            not (norm.training or torch.is_grad_enabled() or exporting())
+            and type(conv) is nn.Conv2d
+            and not (conv._forward_hooks or conv._forward_pre_hooks or norm._forward_hooks or norm._forward_pre_hooks)
+        )
+
+    def _folded(self, norm: _BatchNorm) -> tuple[Tensor, Tensor]:
         """Weight and bias of the one convolution that does the work of both."""
         assert norm.running_mean is not None
         assert norm.running_var is not None

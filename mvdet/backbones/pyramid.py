@@ -52,7 +52,7 @@ class MobileViTBackbone(nn.Module):
         expand_output: bool = False,
     ) -> None:
         super().__init__()
-        out_strides = tuple(out_strides)
+        out_strides = tuple(out_strides) if isinstance(out_strides, Sequence) else (out_strides,)
         _check_arguments(spec, out_strides, output_stride, in_channels, expand_output)
         self.spec = spec
         self.in_channels = in_channels
@@ -87,8 +87,8 @@ class MobileViTBackbone(nn.Module):
             ValueError: if `images` is not a batch of images with `in_channels` channels.
             TypeError: if `images` is not floating point.
         """
-        height, width = images.shape[-2:]
         trunk = self._trunk(images)
+        height, width = images.shape[-2:]
         if self.spec.version == 1:
             return trunk
         return [
@@ -162,8 +162,10 @@ def _check_arguments(
         raise ValueError(f"out_strides must be ascending and without repeats, got {out_strides}")
     if output_stride not in OUTPUT_STRIDES:
         raise ValueError(f"output_stride must be one of {OUTPUT_STRIDES}, got {output_stride!r}")
-    if not isinstance(in_channels, int) or in_channels < 1:
+    if not isinstance(in_channels, int) or isinstance(in_channels, bool) or in_channels < 1:
         raise ValueError(f"in_channels must be a positive integer, got {in_channels!r}")
+    if not isinstance(expand_output, bool):
+        raise ValueError(f"expand_output must be true or false, got {expand_output!r}")
     if expand_output and not spec.expand_channels:
         raise ValueError("expand_output=True needs a MobileViT v1 variant: v2 has no final expansion")
     if expand_output and out_strides[-1] != LEVEL_STRIDES[-1]:

@@ -1,6 +1,7 @@
 """Reading weight files, never executing what they contain."""
 
 import pickle
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,8 @@ from torch import Tensor, nn
 
 from mvdet.checkpoints.convert import convert_state_dict
 
+# How torch.load names what `weights_only=True` does not let it build.
+_UNSAFE_GLOBAL = re.compile(r"Unsupported global: GLOBAL (\S+)")
 # What training code wraps a state dict in.
 _WRAPPERS = ("state_dict", "model_state_dict", "model")
 
@@ -32,9 +35,16 @@ def read_state_dict(path: str | Path) -> dict[str, Tensor]:
         else:
             content = torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
-        raise ValueError(f"{path}: refused, the file holds more than tensors ({_reason(error)})") from error
+        found = _UNSAFE_GLOBAL.search(str(error))
+        if found is None:
+            raise ValueError(f"{path}: not a torch file") from error
+        raise ValueError(
+            f"{path}: refused, it needs the class {found[1]} and would run its code; a weights file holds tensors "
+            "only. Where it is a whole model of your own, save its backbone.state_dict() instead"
+        ) from error
     except (safetensors.SafetensorError, RuntimeError, EOFError, ValueError) as error:
-        raise ValueError(f"{path}: not a readable weights file ({_reason(error)})") from error
+        reason = str(error).partition("\n")[0] or type(error).__name__
+        raise ValueError(f"{path}: not a readable weights file ({reason})") from error
     while isinstance(content, Mapping) and (wrapper := next((k for k in _WRAPPERS if k in content), None)):
         content = content[wrapper]
     if not isinstance(content, Mapping) or not content:
@@ -42,11 +52,6 @@ def read_state_dict(path: str | Path) -> dict[str, Tensor]:
     if strangers := [key for key, value in content.items() if not torch.is_tensor(value)]:
         raise ValueError(f"{path}: not a state dict, {strangers[0]!r} is no tensor")
     return dict(content)
-
-
-def _reason(error: Exception) -> str:
-    """The first line of what a reader said: the rest is advice for its own callers."""
-    return str(error).partition("\n")[0] or type(error).__name__
 
 
 def read_weights(path: str | Path, *, to: nn.Module) -> dict[str, Tensor]:

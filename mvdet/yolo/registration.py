@@ -33,9 +33,7 @@ def register() -> None:
     definition may name, applies `mvdet.yolo.patches.PATCHES`, and allows mvdet's classes in checkpoints that are loaded
     with `weights_only=True` (`ULTRALYTICS_SAFE_LOAD=1`).
     """
-    if getattr(tasks, MobileViT.__name__, None) is MobileViT:
-        return
     torch.serialization.add_safe_globals(list(CHECKPOINT_CLASSES))
     for patch in PATCHES:
-        setattr(patch.owner, patch.name, patch.replacement(getattr(patch.owner, patch.name)))
+        patch.apply()
     setattr(tasks, MobileViT.__name__, MobileViT)

@@ -1,6 +1,5 @@
 """MobileViT rows of a model definition, checked before anything is built."""
 
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +14,7 @@ OPTIONS = ("out_strides", "output_stride", "in_channels", "expand_output")
 
 def has_mobilevit(definition: dict[str, Any]) -> bool:
     """Whether a model definition has a `MobileViT` row."""
-    return any(row[2] == MobileViT.__name__ for row in [*definition["backbone"], *definition["head"]])
+    return any(MobileViT.__name__ in row[2:3] for row in [*definition["backbone"], *definition["head"]])
 
 
 def prepare_rows(definition: dict[str, Any], in_channels: int) -> None:
@@ -33,16 +32,15 @@ def prepare_rows(definition: dict[str, Any], in_channels: int) -> None:
     source = definition.get("yaml_file") or "model definition"
     backbones: dict[int, MobileViT] = {}
     for index, row in enumerate(rows):
-        where = f"{source}: row {index} {_as_yaml(row)}"
-        if row[2] == MobileViT.__name__:
-            try:
+        try:
+            sources = _absolute_sources(row, index)
+            if row[2] == MobileViT.__name__:
                 backbones[index] = _prepare_backbone(row, index, in_channels)
-            except (ValueError, FileNotFoundError) as error:
-                raise type(error)(f"{where}: {error}") from error
-        else:
-            for read in _absolute_sources(row[0], index):
+            for read in sources:
                 if read in backbones:
-                    _check_reader(row, backbones[read], where)
+                    _check_reader(row, backbones[read])
+        except (ValueError, FileNotFoundError) as error:
+            raise type(error)(f"{source}: row {index} {_as_yaml(row)}: {error}") from error
 
 
 def drop_weights(definition: dict[str, Any]) -> None:
@@ -54,12 +52,17 @@ def drop_weights(definition: dict[str, Any]) -> None:
 
 def _prepare_backbone(row: list[Any], index: int, in_channels: int) -> MobileViT:
     _, repeats, _, args = row
+    if not isinstance(row[0], int):
+        raise ValueError(f"a backbone reads one row, got {row[0]}")
     if repeats != 1:
         raise ValueError(f"a backbone cannot be repeated, repeats must be 1, got {repeats}")
     if not 1 <= len(args) <= 3 or not isinstance(args[0], str):
         raise ValueError(f"arguments must be [name, weights or null, options], got {_as_yaml(args)}")
-    name, weights, options = [*args, None, None][:3]
-    if weights is not None and not isinstance(weights, (str, Path)):
+    name = args[0]
+    weights, options = [
+        None if arg == "None" else arg for arg in [*args[1:], None, None][:2]
+    ]  # as parse_model reads it
+    if weights is not None and (not isinstance(weights, (str, Path)) or not str(weights)):
         raise ValueError(f"weights must be a path or null, got {weights!r}")
     if options is not None and not isinstance(options, dict):
         raise ValueError(f"options must be a map with keys out of {', '.join(OPTIONS)}, got {options!r}")
@@ -85,28 +88,32 @@ def _prepare_backbone(row: list[Any], index: int, in_channels: int) -> MobileViT
     return module
 
 
-def _check_reader(row: list[Any], backbone: MobileViT, where: str) -> None:
+def _check_reader(row: list[Any], backbone: MobileViT) -> None:
     """An `Index` row must name a map that exists and the channels that it has."""
-    if row[2] != "Index":
-        raise ValueError(
-            f"{where}: reads a MobileViT row, whose output is a list; put [channels, index] Index rows between"
-        )
+    sources, repeats, module, args = row
+    if module != "Index":
+        raise ValueError("reads a MobileViT row, whose output is a list; put [channels, index] Index rows between")
     levels = enumerate(zip(backbone.channels, backbone.strides, strict=True))
     maps = ", ".join(f"{i}: {channels} at stride {stride}" for i, (channels, stride) in levels)
-    args = row[3]
-    if len(args) != 2 or not all(isinstance(arg, int) for arg in args):
-        raise ValueError(f"{where}: arguments must be [channels, index]; {backbone.name} has {maps}")
+    if not isinstance(sources, int) or repeats != 1:
+        raise ValueError(f"an Index row reads one row, once, got from {sources} and repeats {repeats}")
+    if len(args) != 2 or not all(type(arg) is int for arg in args):
+        raise ValueError(f"arguments must be [channels, index]; {backbone.name} has {maps}")
     channels, index = args
     if not 0 <= index < len(backbone.channels):
-        raise ValueError(f"{where}: no map {index}; {backbone.name} has {maps}")
+        raise ValueError(f"no map {index}; {backbone.name} has {maps}")
     if channels != backbone.channels[index]:
         raise ValueError(
-            f"{where}: {channels} channels, but map {index} of {backbone.name} has {backbone.channels[index]} ({maps})"
+            f"{channels} channels, but map {index} of {backbone.name} has {backbone.channels[index]} ({maps})"
         )
 
 
-def _absolute_sources(sources: int | Sequence[int], index: int) -> list[int]:
-    return [f if f >= 0 else index + f for f in ([sources] if isinstance(sources, int) else sources)]
+def _absolute_sources(row: list[Any], index: int) -> list[int]:
+    """The rows that a well-formed row reads; -1 is the images, for the first one."""
+    sources = row[0] if row and isinstance(row[0], list) else row[:1]
+    if len(row) != 4 or not isinstance(row[3], list) or not sources or not all(type(f) is int for f in sources):
+        raise ValueError("a row is [from, repeats, module, [arguments]], from an integer or a list of integers")
+    return [f if f >= 0 else index + f for f in sources]
 
 
 def _as_yaml(value: Any) -> str:

@@ -47,6 +47,19 @@ def test_fused_convolution_is_trainable_or_frozen_as_before() -> None:
         assert block.conv.bias.requires_grad is trainable
 
 
+def test_synchronised_normalisation_is_folded_too() -> None:
+    block = ConvNormAct(4, 8, 3).eval()
+    torch.nn.init.uniform_(block.norm.running_var, 0.5, 1.5)
+    x = torch.randn(2, 4, 8, 8)
+    with torch.no_grad():
+        wanted = block(x)
+        synchronised = torch.nn.SyncBatchNorm.convert_sync_batchnorm(block)
+        torch.testing.assert_close(synchronised(x), wanted)
+        synchronised.fuse()
+        torch.testing.assert_close(synchronised(x), wanted)
+    assert isinstance(synchronised.norm, torch.nn.Identity)
+
+
 def test_inference_folds_the_normalisation_and_training_does_not() -> None:
     """The running statistics of `eval()` mode, the batch's in training, whatever the gradient mode."""
     block = ConvNormAct(4, 8, 3)
@@ -62,3 +75,21 @@ def test_inference_folds_the_normalisation_and_training_does_not() -> None:
         without = block(x)
     torch.testing.assert_close(without, with_gradient)
     assert not torch.allclose(without, in_training, atol=1e-2)
+
+
+def test_a_watched_convolution_is_called() -> None:
+    """Hooks, counters of operations and pruning see every convolution in inference, too."""
+    block = ConvNormAct(4, 8, 3).eval()
+    calls = []
+    block.conv.register_forward_hook(lambda *_: calls.append("conv"))
+    with torch.no_grad():
+        block(torch.rand(1, 4, 8, 8))
+    assert calls == ["conv"]
+
+
+def test_a_normalisation_left_in_training_mode_uses_the_batch() -> None:
+    block = ConvNormAct(4, 8, 3).eval()
+    block.norm.train()
+    with torch.no_grad():
+        block(torch.randn(2, 4, 8, 8))
+    assert block.norm.num_batches_tracked == 1

@@ -38,7 +38,7 @@ def test_missing_file() -> None:
 
 def test_arbitrary_pickle_is_refused(tmp_path: Path) -> None:
     torch.save({"model": Surprise()}, tmp_path / "w.pt")
-    with pytest.raises(ValueError, match=r"w.pt: refused, the file holds more than tensors"):
+    with pytest.raises(ValueError, match=r"w.pt: refused, it needs the class \S+Surprise and would run its code"):
         read_state_dict(tmp_path / "w.pt")
 
 
@@ -47,7 +47,7 @@ def test_arbitrary_pickle_is_refused(tmp_path: Path) -> None:
 def test_unreadable_files(tmp_path: Path, suffix: str, content: bytes) -> None:
     path = tmp_path / f"w{suffix}"
     path.write_bytes(content)
-    with pytest.raises(ValueError, match=rf"w{suffix}: (not a readable weights file|refused)"):
+    with pytest.raises(ValueError, match=rf"w{suffix}: not a (readable weights|torch) file"):
         read_state_dict(path)
 
 

@@ -14,7 +14,7 @@ Run = Callable[..., subprocess.CompletedProcess[str]]
 
 @pytest.fixture(scope="session")
 def environment(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
-    """ultralytics' settings in an empty folder, no plots of the network's weights on the web, and mvdet autoloading."""
+    """ultralytics' settings in an empty folder, no look at the network, and mvdet loading itself."""
     variables = {key: value for key, value in os.environ.items() if key != "MVDET_AUTOLOAD"}
     return variables | {"YOLO_CONFIG_DIR": str(tmp_path_factory.mktemp("settings")), "YOLO_OFFLINE": "true"}
 

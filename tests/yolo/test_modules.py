@@ -1,7 +1,7 @@
 """The YAML module inside ultralytics' models: fusing, copies, checkpoints, numbers."""
 
 from collections.abc import Callable
-from copy import deepcopy
+from copy import copy, deepcopy
 from pathlib import Path
 
 import pytest
@@ -80,3 +80,24 @@ def test_freezing_the_backbone_row_freezes_all_of_it() -> None:
     model = model_on("mobilevit_xxs")
     frozen = [name for name, _ in model.named_parameters() if "model.0." in name]  # the rule of `freeze=1`
     assert len(frozen) == len(list(model.model[0].parameters()))
+
+
+@pytest.mark.parametrize("backbone", BACKBONES)
+def test_every_optimizer_of_the_trainer_takes_a_step(backbone: str) -> None:
+    """MuSGD, which `optimizer=auto` picks for long runs, flattens weights and has to cope with channels_last."""
+    from ultralytics.optim import MuSGD
+
+    model = model_on(backbone).model[0].train()
+    weights = [p for p in model.parameters() if p.ndim == 4]
+    optimizer = MuSGD([{"params": weights, "use_muon": True}], lr=0.01)
+    sum(x.square().mean() for x in model(torch.rand(2, 3, 64, 64))).backward()
+    before = weights[0].detach().clone()
+    optimizer.step()
+    assert not torch.equal(weights[0], before)
+
+
+def test_a_shallow_copy_leaves_the_original_its_weights_file(tmp_path: Path) -> None:
+    torch.save(create_backbone("mobilevit_xxs").state_dict(), tmp_path / "w.pt")
+    model = model_on("mobilevit_xxs", tmp_path / "w.pt")
+    assert copy(model).yaml["backbone"][0][3][1] is None
+    assert model.yaml["backbone"][0][3][1] == str(tmp_path / "w.pt")

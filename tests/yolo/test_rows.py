@@ -34,10 +34,12 @@ def definition_with(row: int, content: list[Any]) -> dict[str, Any]:
         (0, ["mobilevit_xxs", None, {}, 1], "arguments must be [name, weights or null, options]"),
         (0, ["mobilevit_xxs", "nowhere.pt"], "weights file not found: nowhere.pt"),
         (0, ["mobilevit_xxs", 3], "weights must be a path or null, got 3"),
+        (0, ["mobilevit_xxs", ""], "weights must be a path or null, got ''"),
+        (0, ["mobilevit_xxs", None, {"expand_output": "False"}], "expand_output must be true or false, got 'False'"),
         (0, ["mobilevit_xxs", None, 3], "options must be a map with keys out of out_strides"),
         (0, ["mobilevit_xxs", None, {"out_stride": [8]}], "unknown option 'out_stride'; did you mean out_strides"),
         (0, ["mobilevit_xxs", None, {"out_strides": [8, 24]}], "subset of (2, 4, 8, 16, 32), got (8, 24)"),
-        (0, ["mobilevit_xxs", None, {"out_strides": 8}], "options {'out_strides': 8"),
+        (0, ["mobilevit_xxs", None, {"out_strides": "8"}], "subset of (2, 4, 8, 16, 32), got ('8',)"),
         (0, ["mobilevit_xxs", None, {"output_stride": 4}], "output_stride must be one of (8, 16, 32), got 4"),
         (0, ["mobilevit_xxs", None, {"in_channels": 1}], "in_channels is 1, but the images have 3 channels"),
     ],
@@ -65,6 +67,12 @@ def test_backbone_row(row: int, content: list[Any], message: str) -> None:
         ([0, 1, "Index", [64]], "arguments must be [channels, index]"),
         ([0, 1, "Index", ["64", 1]], "arguments must be [channels, index]"),
         ([-2, 1, "Index", [80, 1]], "80 channels, but map 1"),
+        ([0, 1, "Index", [48, False]], "arguments must be [channels, index]"),
+        ([0, 2, "Index", [48, 0]], "an Index row reads one row, once, got from 0 and repeats 2"),
+        ([[0], 1, "Index", [48, 0]], "an Index row reads one row, once, got from [0] and repeats 1"),
+        ([0, 1, "Index", 48], "a row is [from, repeats, module, [arguments]]"),
+        (["0", 1, "Index", [48, 0]], "a row is [from, repeats, module, [arguments]]"),
+        ([0, 1], "a row is [from, repeats, module, [arguments]]"),
         ([0, 1, "Conv", [64, 1, 1]], "reads a MobileViT row, whose output is a list"),
     ],
 )
@@ -113,6 +121,12 @@ def test_a_backbone_after_a_stem_needs_its_channels() -> None:
     definition["backbone"][0:0] = [[-1, 1, "Conv", [32, 3, 1]]]
     with pytest.raises(ValueError, match=r"row 1 .*needs its input's channels, as in \{in_channels: 64\}"):
         DetectionModel(definition, verbose=False)
+
+
+def test_none_means_null() -> None:
+    """YAML reads `None` as a string; ultralytics' own definitions write it."""
+    definition = definition_with(0, [-1, 1, "MobileViT", ["mobilevit_xxs", "None", "None"]])
+    assert DetectionModel(definition, verbose=False).model[0].name == "mobilevit_xxs"
 
 
 def test_options_reach_the_backbone() -> None:
