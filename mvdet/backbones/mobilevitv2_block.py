@@ -2,7 +2,6 @@
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
 
 from mvdet.backbones.layers import ConvNormAct, SiLU
 from mvdet.backbones.patches import split_patches, stretch_to_even
@@ -27,7 +26,10 @@ class LinearAttention(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         qkv = self.qkv(x).permute(0, 2, 3, 1)  # [B, 1+2C, H, W] -> [B, H, W, 1+2C], a view in channels_last
-        query, key, value = split_patches(qkv).split((1, self.dim, self.dim), dim=-1)  # views [B, h, 2, w, 2, 1|C|C]
+        patches = split_patches(qkv)  # [B, h, 2, w, 2, 1+2C], a view
+        # In place: the keys keep this storage alive for the backward pass anyway.
+        value = patches[..., 1 + self.dim :].relu_()
+        query, key = patches[..., :1], patches[..., 1 : 1 + self.dim]
         batch, rows, _, cols, _, _ = query.shape
         # [B, h, 2, w, 2, 1] -> [B, 2, 2, h*w] -> softmax -> [B, h, 2, w, 2]
         scores = query.squeeze(-1).permute(0, 2, 4, 1, 3).flatten(3).softmax(dim=-1)
@@ -35,7 +37,7 @@ class LinearAttention(nn.Module):
         # A position's weights are zero at the other three: [B, 4, h, 2, w, 2] -> [B, 4, H*W]
         scores = (scores.unsqueeze(1) * self.position_mask.view(4, 1, 2, 1, 2)).flatten(2)
         context = scores @ key.flatten(1, 4)  # [B, 4, H*W] x [B, H*W, C] -> [B, 4, C]
-        out = F.relu(value) * context.unflatten(1, (1, 2, 1, 2))  # [B, h, 2, w, 2, C]
+        out = value * context.unflatten(1, (1, 2, 1, 2))  # [B, h, 2, w, 2, C]
         return self.proj(out.flatten(3, 4).flatten(1, 2).permute(0, 3, 1, 2))
 
 

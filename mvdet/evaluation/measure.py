@@ -1,7 +1,6 @@
 """Time and memory, measured so that a busy machine does not decide the result."""
 
 import multiprocessing
-import resource
 import sys
 import time
 from collections.abc import Callable, Sequence
@@ -95,5 +94,7 @@ def _peak_resident() -> int:
     if _PROCESS_STATUS.exists():
         line = next(line for line in _PROCESS_STATUS.read_text().splitlines() if line.startswith("VmHWM:"))
         return int(line.split()[1]) * 1024
+    import resource  # POSIX only
+
     unit = 1 if sys.platform == "darwin" else 1024
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
