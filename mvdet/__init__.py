@@ -1,8 +1,10 @@
 """mvdet: MobileViT and MobileViTv2 feature pyramids under YOLO, SSDLite and DeepLabV3.
 
 Importing this package is cheap: the public names below are resolved on first use, so neither torch nor ultralytics is
-loaded until something is built.
+loaded until something is built. Once torchvision is imported, its `get_model` knows our networks.
 """
+
+from mvdet._startup._mvdet_autoload import RegisterAfter
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -19,6 +21,9 @@ _EXPORTS = {
     "create_model": "mvdet.models.registry",
     "list_models": "mvdet.models.registry",
 }
+
+
+RegisterAfter("torchvision.models", "mvdet.models.torchvision_registry").install()
 
 
 def __getattr__(name: str) -> object:

@@ -14,23 +14,25 @@ if TYPE_CHECKING:
     from importlib.machinery import ModuleSpec
     from types import ModuleType
 
-TARGET = "ultralytics.nn.tasks"
+TARGET, REGISTRATION = "ultralytics.nn.tasks", "mvdet.yolo.registration"
 
 
 class RegisterAfter:
-    """A finder that finds nothing itself: it lets the others find `TARGET` and adds a step after its execution.
+    """A finder that finds nothing itself: it lets the others find `target` and calls `registration.register` after it.
 
     It stays in place: an import that failed is tried again, and a reload registers again.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, target: str, registration: str) -> None:
+        self.target = target
+        self.registration = registration
         self.asking = False
 
     def find_spec(
         self, name: str, path: "Sequence[str] | None" = None, target: "ModuleType | None" = None
     ) -> "ModuleSpec | None":
-        """The spec that the other finders give for `TARGET`, nothing for any other name."""
-        if name != TARGET or self.asking:
+        """The spec that the other finders give for `target`, nothing for any other name."""
+        if name != self.target or self.asking:
             return None
         from importlib.util import find_spec
 
@@ -46,43 +48,45 @@ class RegisterAfter:
 
         def exec_and_register(module: "ModuleType") -> None:
             exec_module(module)
-            register()
+            self.register()
 
         exec_and_register.registers_mvdet = True  # type: ignore[attr-defined]
         try:
             loader.exec_module = exec_and_register  # type: ignore[method-assign, union-attr]
         except AttributeError as error:  # a loader of somebody else's that lets nothing be set
-            warn(error)
+            self.warn(error)
         return spec
 
+    def install(self) -> None:
+        """Put the finder in place, once; register at once where the target has been imported already."""
+        if os.environ.get("MVDET_AUTOLOAD", "1") == "0":
+            return
+        if not any(getattr(finder, "registration", None) == self.registration for finder in sys.meta_path):
+            sys.meta_path.insert(0, self)
+        if self.target in sys.modules:
+            self.register()
 
-def register() -> None:
-    """Register, or say why not: a failure of ours must not keep anybody from using ultralytics without us."""
-    try:
-        from mvdet.yolo.registration import register as register_modules
+    def register(self) -> None:
+        """Register, or say why not: a failure of ours must not keep anybody from using the target without us."""
+        try:
+            from importlib import import_module
 
-        register_modules()
-    except Exception as error:
-        warn(error)
+            import_module(self.registration).register()
+        except Exception as error:
+            self.warn(error)
 
+    def warn(self, error: Exception) -> None:
+        """Say that mvdet is not registered."""
+        import warnings
 
-def warn(error: Exception) -> None:
-    """Say that mvdet is not registered, and how to be told no more."""
-    import warnings
-
-    warnings.warn(
-        f"mvdet could not register its modules with ultralytics ({type(error).__name__}: {error}); "
-        "MVDET_AUTOLOAD=0 silences this",
-        RuntimeWarning,
-        stacklevel=2,
-    )
+        warnings.warn(
+            f"mvdet could not register with {self.target} ({type(error).__name__}: {error}); "
+            "MVDET_AUTOLOAD=0 keeps it from trying",
+            RuntimeWarning,
+            stacklevel=2,
+        )
 
 
 def install() -> None:
-    """Put the finder in place, once; register at once where ultralytics has been imported already."""
-    if os.environ.get("MVDET_AUTOLOAD", "1") == "0":
-        return
-    if not any(type(finder).__name__ == RegisterAfter.__name__ for finder in sys.meta_path):
-        sys.meta_path.insert(0, RegisterAfter())
-    if TARGET in sys.modules:
-        register()
+    """Register with ultralytics in this process, as soon as it is imported."""
+    RegisterAfter(TARGET, REGISTRATION).install()

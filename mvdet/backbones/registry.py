@@ -32,6 +32,26 @@ def get_variant(name: str) -> VariantSpec:
     return VARIANTS[name]
 
 
+def resolve_name(name: str, weights: str | Path | None) -> str:
+    """`name`, or the variant of the weights where it is "auto".
+
+    Raises:
+        ValueError: if `name` is "auto" and no weights decide which one it is.
+    """
+    if name != "auto":
+        return name
+    if weights is None:
+        raise ValueError("the name 'auto' takes the variant from the weights, and there are none")
+    from mvdet.checkpoints import describe_weights  # checkpoints imports backbones: the arrow points the other way
+
+    variants = describe_weights(weights).variants
+    if len(variants) != 1:
+        raise ValueError(
+            f"{weights}: could be {' or '.join(variants) or 'no published variant'}; name the one you mean"
+        )
+    return variants[0]
+
+
 def create_backbone(
     name: str,
     *,
@@ -44,12 +64,13 @@ def create_backbone(
     """A MobileViT feature pyramid.
 
     Args:
-        name: one of `list_backbones()`.
+        name: one of `list_backbones()`, or "auto" for the one that the weights (a file or a folder) are of.
         out_strides: levels to return, ascending, out of 2, 4, 8, 16, 32.
         output_stride: 8, 16 or 32; smaller values dilate the deeper levels and keep their resolution.
         in_channels: channels of the images.
         expand_output: return v1's final 1x1 expansion at level 32.
-        weights: path of a checkpoint of the same variant, or None for random weights.
+        weights: "DEFAULT", "apple", "timm", "transformers" or another published name of `weights/manifest.yaml`; the
+            path of a weights file or folder of any of these sources; None for random weights.
 
     Returns:
         A module that maps images [B, in_channels, H, W], RGB in [0, 1], to a list of maps, finest first; its
@@ -57,8 +78,10 @@ def create_backbone(
 
     Raises:
         ValueError: for an unknown name, impossible strides, or weights of another network.
-        FileNotFoundError: if `weights` is not a file.
+        FileNotFoundError: if `weights` is no name, file or folder.
+        ConnectionError: if published weights must be downloaded and cannot be.
     """
+    name = resolve_name(name, weights)
     backbone = MobileViTBackbone(
         get_variant(name),
         out_strides=out_strides,
@@ -67,7 +90,7 @@ def create_backbone(
         expand_output=expand_output,
     )
     if weights is not None:
-        from mvdet.checkpoints import load_weights  # checkpoints imports backbones: the arrow points the other way
+        from mvdet.checkpoints import load_weights
 
         load_weights(backbone, weights)
     return backbone

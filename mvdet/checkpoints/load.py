@@ -1,82 +1,112 @@
-"""Reading weight files, never executing what they contain."""
+"""Weights by name, file or folder, into models."""
 
-import pickle
-import re
-from collections.abc import Mapping
+from dataclasses import dataclass
+from difflib import get_close_matches
 from pathlib import Path
-from typing import Any
 
-import safetensors
-import safetensors.torch
-import torch
 from torch import Tensor, nn
 
-from mvdet.checkpoints.convert import convert_state_dict
+from mvdet.checkpoints.convert import HeadChoice, backbone_of, convert_state_dict
+from mvdet.checkpoints.download import fetch
+from mvdet.checkpoints.files import read_state_dict
+from mvdet.checkpoints.folder import read_folder
+from mvdet.checkpoints.identify import find_task, variant_name
+from mvdet.checkpoints.manifest import find_published, is_weights_name, manifest, weight_names
 
-# How torch.load names what `weights_only=True` does not let it build.
-_UNSAFE_GLOBAL = re.compile(r"Unsupported global: GLOBAL (\S+)")
-# What training code wraps a state dict in.
-_WRAPPERS = ("state_dict", "model_state_dict", "model")
 
+@dataclass(frozen=True, slots=True)
+class WeightsFile:
+    """A local file, and what is known of it beyond its content.
 
-def read_state_dict(path: str | Path) -> dict[str, Tensor]:
-    """Names and tensors of a `.safetensors` file or of a `torch.save`d one (read with `weights_only=True`).
-
-    Raises:
-        FileNotFoundError: if `path` is not a file.
-        ValueError: if the file cannot be read, would need arbitrary pickle, or holds no state dict; says which.
+    Attributes:
+        path: the file.
+        variant: the network that its folder or the manifest says it is of.
+        format: whose key names it has; None recognises them.
+        bgr: whether its network expects BGR images; None takes its publisher's habit.
     """
-    path = Path(path)
-    if not path.is_file():
-        raise FileNotFoundError(f"weights file not found: {path}")
-    try:
-        if path.suffix == ".safetensors":
-            content: Any = safetensors.torch.load_file(path)
-        else:
-            content = torch.load(path, map_location="cpu", weights_only=True)
-    except pickle.UnpicklingError as error:
-        found = _UNSAFE_GLOBAL.search(str(error))
-        if found is None:
-            raise ValueError(f"{path}: not a torch file") from error
-        raise ValueError(
-            f"{path}: refused, it needs the class {found[1]} and would run its code; a weights file holds tensors "
-            "only. Where it is a whole model of your own, save its backbone.state_dict() instead"
-        ) from error
-    except (safetensors.SafetensorError, RuntimeError, EOFError, ValueError) as error:
-        reason = str(error).partition("\n")[0] or type(error).__name__
-        raise ValueError(f"{path}: not a readable weights file ({reason})") from error
-    while isinstance(content, Mapping) and (wrapper := next((k for k in _WRAPPERS if k in content), None)):
-        content = content[wrapper]
-    if not isinstance(content, Mapping) or not content:
-        raise ValueError(f"{path}: holds no state dict but {type(content).__name__}")
-    if strangers := [key for key, value in content.items() if not torch.is_tensor(value)]:
-        raise ValueError(f"{path}: not a state dict, {strangers[0]!r} is no tensor")
-    return dict(content)
+
+    path: Path
+    variant: str | None = None
+    format: str | None = None
+    bgr: bool | None = None
 
 
-def read_weights(path: str | Path, *, to: nn.Module) -> dict[str, Tensor]:
-    """Read a weights file of any known source, renamed and checked to fit `to`, which is not changed.
+def find_weights(weights: str | Path, *, variant: str | None, task: str) -> WeightsFile:
+    """The local file that a `weights=` argument means; published ones are downloaded where they are not there yet.
 
     Args:
-        path: a `.pt`, `.pth`, `.bin` or `.safetensors` file.
+        weights: a name ("DEFAULT", a publisher, a tag, or a full name of the manifest; a `Path` is never one), a
+            weights file, or a folder with `config.json` as transformers and timm save it.
+        variant: the backbone that they are for; None where it is not known.
+        task: "classification", "detection", "segmentation" or "backbone", which takes a classifier's.
+
+    Raises:
+        FileNotFoundError: if there is no such file, folder or name; names the nearest name.
+        ValueError: if a name is another model's, or a folder's configuration is not understood.
+        ConnectionError: if it must be downloaded and cannot be.
+    """
+    task = "classification" if task == "backbone" else task
+    if isinstance(weights, str) and is_weights_name(weights):
+        entry = find_published(weights, variant=variant, task=task)
+        return WeightsFile(fetch(entry), entry.variant, entry.format, entry.bgr)
+    path = Path(weights)
+    if path.is_dir():
+        folder = read_folder(path)
+        return WeightsFile(folder.weights, folder.variant, None, folder.bgr)
+    if path.is_file():
+        return WeightsFile(path)
+    names = weight_names(e for e in manifest().values() if e.variant == variant and e.task == task)
+    near = get_close_matches(str(weights), [*names, *manifest()], n=1, cutoff=0.6)
+    hint = f"did you mean {near[0]}? " if near else ""
+    raise FileNotFoundError(f"weights file not found: {weights}; {hint}names for this model: {', '.join(names)}")
+
+
+def read_weights(
+    weights: str | Path,
+    *,
+    to: nn.Module,
+    source: str | None = None,
+    bgr: bool | None = None,
+    head: HeadChoice = "load",
+) -> dict[str, Tensor]:
+    """Read weights of any known source, renamed and checked to fit `to`, which is not changed.
+
+    Args:
+        weights: a name, file or folder, as `find_weights` takes them.
         to: a backbone or a model that holds one as `backbone`; only its shapes matter.
+        source: whose key names the file has; None recognises them.
+        bgr: whether the file's network expects BGR images; None takes what is published of it.
+        head: "load", or "skip" the layers whose size follows the number of classes, as in `convert_state_dict`.
 
     Raises:
-        FileNotFoundError: if `path` is not a file.
+        FileNotFoundError: if there is no such file, folder or name.
         ValueError: if it cannot be read safely or is of another network; the message names the file.
+        ConnectionError: if it must be downloaded and cannot be; the message says what to fetch by hand.
     """
-    state_dict = read_state_dict(path)
+    backbone = backbone_of(to)
+    variant = variant_name(backbone.spec)
+    file = find_weights(weights, variant=variant, task=find_task(to.state_dict()))
+    if None not in (file.variant, variant) and file.variant != variant:
+        raise ValueError(f"{weights}: the weights are {file.variant}'s, the model is {variant}")
+    state_dict = read_state_dict(file.path)
     try:
-        return convert_state_dict(state_dict, to=to)
+        return convert_state_dict(
+            state_dict, to=to, source=source or file.format, bgr=file.bgr if bgr is None else bgr, head=head
+        )
     except ValueError as error:
-        raise ValueError(f"{path}: {error}") from error
+        raise ValueError(f"{file.path}: {error}") from error
 
 
-def load_weights(model: nn.Module, path: str | Path) -> None:
-    """Load a weights file of any known source into a model, completely or not at all; arguments as `read_weights`.
+def load_weights(
+    model: nn.Module,
+    weights: str | Path,
+    *,
+    source: str | None = None,
+    bgr: bool | None = None,
+    head: HeadChoice = "load",
+) -> None:
+    """Load weights of any known source into a model, completely or not at all; arguments and errors as `read_weights`.
 
-    Raises:
-        FileNotFoundError: if `path` is not a file.
-        ValueError: if it cannot be read safely or is of another network; the message names the file.
+    With `head="skip"` the layers whose size follows the number of classes keep their values.
     """
-    model.load_state_dict(read_weights(path, to=model))
+    model.load_state_dict(read_weights(weights, to=model, source=source, bgr=bgr, head=head))

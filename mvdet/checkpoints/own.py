@@ -4,7 +4,7 @@ from mvdet.checkpoints.key_format import KeyFormat
 
 OWN = KeyFormat(
     name="mvdet",
-    signatures=("stages.0.0.expand.conv.weight", "backbone.stages.0.0.expand.conv.weight"),
-    # A backbone's keys get the prefix that they have inside a model.
-    table=((r"^(?=(stem|stages|expand)\.)", "backbone."),),
+    signature=r"^(backbone\.)?stages\.\d\.\d\.(expand|depthwise|project)\.conv\.weight$",
+    # A backbone's keys get the prefix that they have inside a model; no row: the names are ours.
+    aliases=((r"^(?=(stem|stages|expand)\.)", "backbone."),),
 )

@@ -5,6 +5,7 @@ timm and transformers come with `pip install mvdet[bench]`.
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -52,21 +53,26 @@ def timm_pair(variant: str) -> tuple[nn.Module, nn.Module]:
     return ours, theirs
 
 
+def transformers_config(variant: str, **options: Any) -> Any:
+    """transformers' configuration of a variant; `options` are further arguments of it."""
+    import transformers
+
+    spec = VARIANTS[variant]
+    if spec.version == 2:
+        return transformers.MobileViTV2Config(width_multiplier=spec.stem_channels / 32, **options)
+    return transformers.MobileViTConfig(
+        neck_hidden_sizes=[spec.stem_channels, *(s.out_channels for s in spec.stages), spec.expand_channels],
+        hidden_sizes=[s.attention_dim for s in spec.stages if s.depth],
+        expand_ratio=float(spec.expand_ratio),
+        **options,
+    )
+
+
 def transformers_backbone(variant: str) -> Pyramid:
     """transformers' network with random weights, as a function from images to its hidden states."""
     import transformers
 
-    spec = VARIANTS[variant]
-    if spec.version == 1:
-        config = transformers.MobileViTConfig(
-            neck_hidden_sizes=[spec.stem_channels, *(s.out_channels for s in spec.stages), spec.expand_channels],
-            hidden_sizes=[s.attention_dim for s in spec.stages if s.depth],
-            expand_ratio=float(spec.expand_ratio),
-        )
-        model = transformers.MobileViTModel(config)
-    else:
-        model = transformers.MobileViTV2Model(transformers.MobileViTV2Config(width_multiplier=spec.stem_channels / 32))
-    model.eval()
+    model = transformers.AutoModel.from_config(transformers_config(variant)).eval()
     return lambda images: model(images, output_hidden_states=True).hidden_states
 
 

@@ -4,27 +4,28 @@ from pathlib import Path
 
 from torch import Tensor, nn
 
-from mvdet.backbones.registry import create_backbone
+from mvdet.backbones.registry import create_backbone, resolve_name
 
 
 class MobileViT(nn.Module):
     """A backbone row of an ultralytics model definition: images to a list of maps, for `Index` rows to pick from.
 
     Args:
-        name: one of `mvdet.list_backbones()`.
-        weights: checkpoint path, or None for random weights.
+        name: one of `mvdet.list_backbones()`, or "auto" for the one that the weights are of.
+        weights: as `mvdet.create_backbone` takes them: a published name, the path of a file or folder, or None.
         options: further arguments of `mvdet.create_backbone`: `out_strides`, `output_stride`, `in_channels`,
             `expand_output`.
 
     Raises:
         ValueError: for an unknown name or option value, or weights of another network.
-        FileNotFoundError: if `weights` is not a file.
+        FileNotFoundError: if `weights` is no name, file or folder.
+        ConnectionError: if published weights must be downloaded and cannot be.
     """
 
     def __init__(self, name: str, weights: str | Path | None = None, options: dict | None = None) -> None:
         super().__init__()
-        self.name = name
-        self.backbone = create_backbone(name, weights=weights, **(options or {}))
+        self.name = resolve_name(name, weights)
+        self.backbone = create_backbone(self.name, weights=weights, **(options or {}))
 
     @property
     def channels(self) -> tuple[int, ...]:

@@ -5,8 +5,9 @@ from typing import Any
 
 import torch
 
-from mvdet.backbones.registry import unknown_name_message
+from mvdet.backbones.registry import resolve_name, unknown_name_message
 from mvdet.checkpoints import read_weights
+from mvdet.checkpoints.manifest import is_weights_name
 from mvdet.yolo.modules import MobileViT
 
 OPTIONS = ("out_strides", "output_stride", "in_channels", "expand_output")
@@ -26,7 +27,8 @@ def prepare_rows(definition: dict[str, Any], in_channels: int) -> None:
 
     Raises:
         ValueError: names the file and the row, what was found and what is wanted.
-        FileNotFoundError: the same, for a weights file that is not there.
+        FileNotFoundError: the same, for weights that are not there.
+        ConnectionError: the same, for published weights that cannot be downloaded.
     """
     rows = [*definition["backbone"], *definition["head"]]
     source = definition.get("yaml_file") or "model definition"
@@ -39,7 +41,7 @@ def prepare_rows(definition: dict[str, Any], in_channels: int) -> None:
             for read in sources:
                 if read in backbones:
                     _check_reader(row, backbones[read])
-        except (ValueError, FileNotFoundError) as error:
+        except (ValueError, FileNotFoundError, ConnectionError) as error:
             raise type(error)(f"{source}: row {index} {_as_yaml(row)}: {error}") from error
 
 
@@ -63,7 +65,7 @@ def _prepare_backbone(row: list[Any], index: int, in_channels: int) -> MobileViT
         None if arg == "None" else arg for arg in [*args[1:], None, None][:2]
     ]  # as parse_model reads it
     if weights is not None and (not isinstance(weights, (str, Path)) or not str(weights)):
-        raise ValueError(f"weights must be a path or null, got {weights!r}")
+        raise ValueError(f"weights must be a published name, a path or null, got {weights!r}")
     if options is not None and not isinstance(options, dict):
         raise ValueError(f"options must be a map with keys out of {', '.join(OPTIONS)}, got {options!r}")
     options = dict(options or {})
@@ -77,14 +79,14 @@ def _prepare_backbone(row: list[Any], index: int, in_channels: int) -> MobileViT
         raise ValueError("a backbone that is not row 0 needs its input's channels, as in {in_channels: 64}")
     try:
         with torch.device("meta"):  # shapes only
-            module = MobileViT(name, None, options)
+            module = MobileViT(resolve_name(name, weights), None, options)
     except TypeError as error:
         raise ValueError(f"options {options}: {error}") from error
     if weights is not None:
-        weights = Path(weights)
         read_weights(weights, to=module.backbone)
-    # parse_model evaluates strings, and stumbles over a path with a slash in front: a Path passes untouched.
-    row[3] = [name, weights, options]
+        # parse_model evaluates strings, and stumbles over a path with a slash in front: a Path passes untouched.
+        weights = weights if is_weights_name(str(weights)) else Path(weights)
+    row[3] = [module.name, weights, options]
     return module
 
 

@@ -1,24 +1,12 @@
+from collections.abc import Callable
+from pathlib import Path
+
 import pytest
+import safetensors.torch
 import torch
 
-from mvdet import create_backbone, create_model
-from mvdet.checkpoints import convert_state_dict
-from mvdet.checkpoints.convert import detect_format
-from mvdet.checkpoints.cvnets import CVNETS
-from mvdet.checkpoints.own import OWN
-
-STEM = "conv_1.block.conv.weight"
-
-
-def test_sources_are_recognised_by_their_keys() -> None:
-    assert detect_format([STEM]) is CVNETS
-    assert detect_format([f"encoder.{STEM}"]) is CVNETS
-    assert detect_format(create_model("mobilevit_xxs").state_dict()) is OWN
-    assert detect_format(create_backbone("mobilevit_xxs").state_dict()) is OWN
-    with pytest.raises(
-        ValueError, match=r"not a MobileViT state dict of a known source \(cvnets, timm, mvdet\): fc.weight"
-    ):
-        detect_format(["fc.weight"])
+from mvdet import create_backbone, create_model, list_models
+from mvdet.checkpoints import convert_state_dict, export_state_dict, load_weights
 
 
 @pytest.mark.parametrize(
@@ -62,16 +50,106 @@ def test_every_leftover_is_listed_and_counted() -> None:
 
 
 def test_many_leftovers_are_cut_after_ten() -> None:
-    with pytest.raises(ValueError, match=r"of this model; \d+ keys .*(, [^,]+){9} and \d+ more"):
-        convert_state_dict(create_backbone("mobilevitv2_050").state_dict(), to=create_backbone("mobilevit_xxs"))
+    backbone = create_backbone("mobilevit_xxs")
+    weights = {key.replace("norm2", "norm_2"): value for key, value in backbone.state_dict().items()}
+    with pytest.raises(ValueError, match=r"of this model; 18 keys .*(, [^,]+){9} and 8 more; 18 keys"):
+        convert_state_dict(weights, to=backbone)
 
 
-def test_another_width_is_named() -> None:
-    small, large = create_backbone("mobilevitv2_050"), create_backbone("mobilevitv2_100")
-    with pytest.raises(ValueError, match=r"stem.conv.weight is \[16, 3, 3, 3\], the model wants \[32, 3, 3, 3\]"):
-        convert_state_dict(small.state_dict(), to=large)
+@pytest.mark.parametrize("to_model", [True, False])
+@pytest.mark.parametrize("wanted", list_models())
+def test_another_variant_is_named(wanted: str, to_model: bool) -> None:
+    found = "mobilevit_xs" if wanted != "mobilevit_xs" else "mobilevitv2_050"
+    weights = create_model(found).state_dict()
+    to = create_model(wanted) if to_model else create_backbone(wanted)
+    with pytest.raises(ValueError, match=f"^the weights are {found}'s, the model is {wanted}$"):
+        convert_state_dict(weights, to=to)
+
+
+def test_another_number_of_image_channels_is_named() -> None:
+    weights = create_backbone("mobilevit_xxs").state_dict()
+    with pytest.raises(ValueError, match=r"stem.conv.weight is \[16, 3, 3, 3\], the model wants \[16, 4, 3, 3\]"):
+        convert_state_dict(weights, to=create_backbone("mobilevit_xxs", in_channels=4))
 
 
 def test_unknown_source() -> None:
-    with pytest.raises(ValueError, match="source must be one of cvnets, timm, mvdet, got 'tensorflow'"):
+    with pytest.raises(ValueError, match="source must be one of cvnets, timm, transformers, mvdet, got 'tensorflow'"):
         convert_state_dict({}, to=create_backbone("mobilevit_xxs"), source="tensorflow")
+
+
+def test_anything_without_a_backbone_is_refused() -> None:
+    with pytest.raises(TypeError, match=r"expected a MobileViT backbone .* got <class '.*Linear'>"):
+        convert_state_dict({}, to=torch.nn.Linear(1, 1))
+
+
+class TestHead:
+    """A classifier with another number of classes."""
+
+    def test_is_an_error_by_default(self) -> None:
+        weights = create_model("mobilevit_xxs").state_dict()
+        with pytest.raises(ValueError, match=r"have 1000 classes, the model has 5 classes; head='skip' loads all but"):
+            convert_state_dict(weights, to=create_model("mobilevit_xxs", num_classes=5))
+
+    @pytest.mark.parametrize("num_classes", [5, 1000])
+    def test_can_be_left_out_and_the_log_says_so(self, num_classes: int, caplog: pytest.LogCaptureFixture) -> None:
+        weights = create_model("mobilevit_xxs").state_dict()
+        model = create_model("mobilevit_xxs", num_classes=num_classes)
+        before = model.head.weight.clone()
+        model.load_state_dict(convert_state_dict(weights, to=model, head="skip"))
+        assert torch.equal(model.head.weight, before)
+        assert torch.equal(model.backbone.stem.conv.weight, weights["backbone.stem.conv.weight"])
+        assert "head.weight, head.bias of the weights left out" in caplog.text
+
+    def test_nothing_else_can_be_left_out(self) -> None:
+        weights = dict(create_model("mobilevit_xxs").state_dict())
+        del weights["backbone.stem.conv.weight"]
+        weights["head.extra"] = torch.zeros(1)
+        message = r"1 keys that the model does not have: head.extra; 1 keys .*: backbone.stem.conv.weight$"
+        with pytest.raises(ValueError, match=message):
+            convert_state_dict(weights, to=create_model("mobilevit_xxs", num_classes=5), head="skip")
+
+    def test_that_is_not_there(self) -> None:
+        backbone = create_backbone("mobilevit_xxs", expand_output=True)
+        model = create_model("mobilevit_xxs", num_classes=5)
+        with pytest.raises(ValueError, match=r"the weights have no head, the model has 5 classes; head='skip'"):
+            convert_state_dict(backbone.state_dict(), to=model)
+        converted = convert_state_dict(backbone.state_dict(), to=model, head="skip")
+        assert converted.keys() == model.state_dict().keys()
+
+    def test_wrong_argument(self) -> None:
+        with pytest.raises(ValueError, match="head must be 'load' or 'skip', got 'drop'"):
+            convert_state_dict({}, to=create_model("mobilevit_xxs"), head="drop")  # type: ignore[arg-type]
+
+
+def test_another_task_is_named(reference: Callable) -> None:
+    case = reference("deeplabv3_mobilevit_s")
+    with pytest.raises(
+        ValueError, match=r"are a segmentation network's, the model does classification; its `backbone`"
+    ):
+        convert_state_dict(case.state_dict, to=create_model("mobilevit_s"))
+
+
+class TestExport:
+    """What `export_state_dict` refuses; what it gives is tested with each target."""
+
+    def test_fused(self) -> None:
+        with pytest.raises(ValueError, match="a fused model has no batch normalisation left to export"):
+            export_state_dict(create_backbone("mobilevit_xxs").fuse(), "timm")
+
+    def test_unknown_target(self) -> None:
+        with pytest.raises(ValueError, match=r"source must be one of .*, got 'keras'"):
+            export_state_dict(create_backbone("mobilevit_xxs"), "keras")
+
+    @pytest.mark.parametrize("target", ["timm", "transformers", "cvnets"])
+    def test_is_fit_for_safetensors_and_independent_of_memory_format(self, target: str, tmp_path: Path) -> None:
+        model = create_model("mobilevit_xxs")
+        safetensors.torch.save_file(export_state_dict(model, target), tmp_path / "w.safetensors")
+        again = create_model("mobilevit_xxs")
+        load_weights(again, tmp_path / "w.safetensors")
+        assert all(torch.equal(value, again.state_dict()[key]) for key, value in model.state_dict().items())
+
+    def test_channel_order_can_be_kept(self) -> None:
+        backbone = create_backbone("mobilevit_xxs")
+        stem, name = backbone.stem.conv.weight, "conv_1.block.conv.weight"
+        assert torch.equal(export_state_dict(backbone, "cvnets")[name], stem.flip(1))
+        assert torch.equal(export_state_dict(backbone, "cvnets", bgr=False)[name], stem)

@@ -7,7 +7,10 @@ import torch
 from torch import Tensor
 
 from mvdet import create_backbone, create_model
-from mvdet.checkpoints import convert_state_dict
+from mvdet.backbones import VARIANTS
+from mvdet.checkpoints import convert_state_dict, export_state_dict
+from mvdet.checkpoints.cvnets import CVNETS
+from mvdet.checkpoints.identify import count_classes, find_task, find_variants
 
 CASES = ["mobilevit_xxs", "mobilevit_s", "mobilevitv2_050", "mobilevitv2_100", "mobilevitv2_200"]
 TOLERANCE = 1e-4  # of the reference's README
@@ -39,9 +42,57 @@ def test_pyramid_agrees(name: str, reference: Callable, difference: Callable[[Te
             assert difference(x, y) < TOLERANCE
 
 
-@pytest.mark.parametrize("name", ["ssdlite_mobilevit_s", "deeplabv3_mobilevitv2_100"])
-def test_a_detectors_file_gives_its_backbone(name: str, reference: Callable) -> None:
+@pytest.mark.parametrize("name", CASES)
+def test_classifier_goes_back_bit_for_bit(name: str, reference: Callable) -> None:
+    case = reference(f"cls_{name}")
+    model = create_model(name)
+    model.load_state_dict(convert_state_dict(case.state_dict, to=model))
+    exported = export_state_dict(model, "cvnets")
+    assert exported.keys() == case.state_dict.keys()
+    assert all(torch.equal(exported[key], value) for key, value in case.state_dict.items())
+
+
+@pytest.mark.parametrize(
+    ("name", "task", "classes"),
+    [
+        ("ssdlite_mobilevit_s", "detection", 81),
+        ("ssdlite_mobilevitv2_100", "detection", 81),
+        ("deeplabv3_mobilevit_s", "segmentation", 21),
+        ("deeplabv3_mobilevitv2_100", "segmentation", 21),
+    ],
+)
+def test_every_key_of_a_detector_or_segmenter_has_our_name(
+    name: str, task: str, classes: int, reference: Callable
+) -> None:
     case = reference(name)
-    backbone = create_backbone(name.split("_", 1)[1])
+    variant = name.split("_", 1)[1]
+    converted = CVNETS.read(case.state_dict)
+    assert len(converted) == len(case.state_dict)
+    assert {key.partition(".")[0] for key in converted} <= {"backbone", "head", "aux_head"}
+    assert (find_task(converted), find_variants(converted), count_classes(converted)) == (task, [variant], classes)
+    back = CVNETS.write(converted, VARIANTS[variant], task)
+    assert back.keys() == case.state_dict.keys()
+    assert all(back[key] is value for key, value in case.state_dict.items())
+    backbone = create_backbone(variant)
     converted = convert_state_dict(case.state_dict, to=backbone, bgr=False)
     assert torch.equal(converted["stem.conv.weight"], case.state_dict["encoder.conv_1.block.conv.weight"])
+
+
+@pytest.mark.parametrize("name", ["mobilevit_xxs", "mobilevit_s"])
+def test_a_v1_stem_gives_on_rgb_what_the_original_gives_on_bgr(
+    name: str, reference: Callable, difference: Callable[[Tensor, Tensor], float]
+) -> None:
+    case = reference(f"cls_{name}")
+    original = torch.nn.functional.conv2d(
+        case.images.flip(1), case.state_dict["conv_1.block.conv.weight"], stride=2, padding=1
+    )
+    backbone = create_backbone(name)
+    backbone.load_state_dict(convert_state_dict(case.state_dict, to=backbone))
+    with torch.no_grad():
+        assert difference(backbone.stem.conv(case.images), original) < 1e-6
+    # and the whole network, too
+    model, swapped = create_model(name).eval(), create_model(name).eval()
+    model.load_state_dict(convert_state_dict(case.state_dict, to=model))
+    swapped.load_state_dict(convert_state_dict(case.state_dict, to=swapped, bgr=False))
+    with torch.no_grad():
+        assert difference(model(case.images.flip(1)), swapped(case.images)) < 1e-5

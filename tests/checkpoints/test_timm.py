@@ -1,37 +1,53 @@
-"""Agreement with timm on random weights, where it is installed (`pip install mvdet[bench]`)."""
+"""Agreement with timm on random weights, there and back."""
 
 from collections.abc import Callable
 
 import pytest
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from mvdet import create_backbone, create_model, list_models
-from mvdet.checkpoints import convert_state_dict
+from mvdet.checkpoints import convert_state_dict, export_state_dict
 
 timm = pytest.importorskip("timm")
 
+SIZES = [(256, 256), (320, 192), (96, 160)]  # the last has odd maps at stride 32
+
 
 @pytest.mark.parametrize("name", list_models())
-@pytest.mark.parametrize("size", [(64, 128), (96, 160)])  # 96 has odd maps at stride 32
-def test_classifier_agrees(name: str, size: tuple[int, int], difference: Callable[[Tensor, Tensor], float]) -> None:
-    theirs = timm.create_model(name, num_classes=11).eval()
+def test_logits_agree_and_weights_go_back(
+    name: str, difference: Callable[[Tensor, Tensor], float], spread: Callable[[nn.Module], nn.Module]
+) -> None:
+    theirs = spread(timm.create_model(name, num_classes=11))
     model = create_model(name, num_classes=11).eval()
     model.load_state_dict(convert_state_dict(theirs.state_dict(), to=model))
-    images = torch.rand(2, 3, *size)
     with torch.no_grad():
-        assert difference(model(images), theirs(images)) < 1e-4
+        for size in SIZES:
+            images = torch.rand(1, 3, *size)
+            assert difference(model(images), theirs(images)) < 1e-4
+    exported = export_state_dict(model, "timm")
+    assert exported.keys() == theirs.state_dict().keys()
+    assert all(torch.equal(exported[key], value) for key, value in theirs.state_dict().items())
 
 
-@pytest.mark.parametrize("name", ["mobilevit_xxs", "mobilevitv2_050"])
-def test_pyramid_agrees(name: str, difference: Callable[[Tensor, Tensor], float]) -> None:
-    theirs = timm.create_model(name).eval()
-    backbone = create_backbone(name, out_strides=(2, 4, 8, 16, 32), expand_output="v2" not in name).eval()
-    backbone.load_state_dict(convert_state_dict(theirs.state_dict(), to=backbone, source="timm"))
-    features = timm.create_model(name, features_only=True).eval()
-    weights = {k.replace("stages.", "stages_", 1): v for k, v in theirs.state_dict().items()}
-    features.load_state_dict({k: v for k, v in weights.items() if not k.startswith("head.")})
-    images = torch.rand(2, 3, 64, 128)
+@pytest.mark.parametrize("name", list_models())
+def test_feature_maps_agree(
+    name: str, difference: Callable[[Tensor, Tensor], float], spread: Callable[[nn.Module], nn.Module]
+) -> None:
+    features = spread(timm.create_model(name, features_only=True))
+    expand = name.startswith("mobilevit_")
+    backbone = create_backbone(name, out_strides=(2, 4, 8, 16, 32), expand_output=expand).eval()
+    backbone.load_state_dict(convert_state_dict(features.state_dict(), to=backbone))
     with torch.no_grad():
-        for x, y in zip(backbone(images), features(images), strict=True):
-            assert difference(x, y) < 1e-4
+        for size in SIZES[:2]:
+            images = torch.rand(1, 3, *size)
+            for x, y in zip(backbone(images), features(images), strict=True):
+                assert difference(x, y) < 1e-4
+
+
+def test_a_backbone_alone_goes_into_timm(spread: Callable[[nn.Module], nn.Module]) -> None:
+    backbone = spread(create_backbone("mobilevitv2_050"))
+    theirs = timm.create_model("mobilevitv2_050")
+    missing, unexpected = theirs.load_state_dict(export_state_dict(backbone, "timm"), strict=False)
+    assert missing == ["head.fc.weight", "head.fc.bias"]
+    assert not unexpected

@@ -1,17 +1,13 @@
 import logging
 import socket
-import threading
 import zipfile
-from collections.abc import Iterator
-from contextlib import contextmanager
-from functools import partial
-from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 import yaml
+from file_server import serve
 from PIL import Image
 
 from mvdet.data import bccd
@@ -142,25 +138,6 @@ def test_a_folder_of_something_else_is_refused(tmp_path: Path) -> None:
 # Download
 
 
-@contextmanager
-def serve(folder: Path) -> Iterator[str]:
-    """A web server on this machine; yields its address."""
-
-    class Quiet(SimpleHTTPRequestHandler):
-        def log_message(self, format: str, *args: Any) -> None:
-            pass
-
-    server = ThreadingHTTPServer(("127.0.0.1", 0), partial(Quiet, directory=str(folder)))
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05})
-    thread.start()
-    try:
-        yield f"http://127.0.0.1:{server.server_address[1]}"
-    finally:
-        server.shutdown()
-        thread.join()
-        server.server_close()
-
-
 def pack(folder: Path, archive: Path) -> None:
     with zipfile.ZipFile(archive, "w") as content:
         for file in sorted(folder.rglob("*")):
@@ -174,8 +151,8 @@ def test_download(tmp_path: Path) -> None:
     (tmp_path / "web").mkdir()
     pack(tmp_path / "pack", tmp_path / "web/master.zip")
     before = socket.getdefaulttimeout()
-    with serve(tmp_path / "web") as address:
-        summary = prepare(tmp_path / "data/bccd", url=f"{address}/master.zip")
+    with serve(tmp_path / "web") as server:
+        summary = prepare(tmp_path / "data/bccd", url=f"{server.url}/master.zip")
     assert summary.boxes == {"train": 2, "val": 1, "test": 1}
     names = sorted(path.name for path in (tmp_path / "data/bccd").iterdir())
     assert names == ["LICENSE", "images", "labels", "mvdet-dataset.json"]
@@ -189,11 +166,11 @@ def test_a_failed_download_says_what_to_do(tmp_path: Path, what: str) -> None:
     (tmp_path / "web").mkdir()
     pack(tmp_path / "pack", tmp_path / "web/whole.zip")
     (tmp_path / "web/half.zip").write_bytes((tmp_path / "web/whole.zip").read_bytes()[:2000])
-    with serve(tmp_path / "web") as address:
+    with serve(tmp_path / "web") as server:
         urls = {
             "no server": "http://127.0.0.1:9/a.zip",
-            "no file": f"{address}/a.zip",
-            "cut short": f"{address}/half.zip",
+            "no file": f"{server.url}/a.zip",
+            "cut short": f"{server.url}/half.zip",
         }
         with pytest.raises(ConnectionError) as error:
             prepare(tmp_path / "data/bccd", url=urls[what])

@@ -1,0 +1,35 @@
+"""The implementations whose state dicts are known."""
+
+from collections.abc import Iterable
+
+from mvdet.checkpoints.cvnets import CVNETS
+from mvdet.checkpoints.key_format import KeyFormat, listed
+from mvdet.checkpoints.own import OWN
+from mvdet.checkpoints.timm import TIMM
+from mvdet.checkpoints.transformers import TRANSFORMERS
+
+FORMATS = {key_format.name: key_format for key_format in (CVNETS, TIMM, TRANSFORMERS, OWN)}
+
+
+def get_format(name: str) -> KeyFormat:
+    """A format by its name.
+
+    Raises:
+        ValueError: for an unknown name, with the known ones.
+    """
+    if name not in FORMATS:
+        raise ValueError(f"source must be one of {', '.join(FORMATS)}, got {name!r}")
+    return FORMATS[name]
+
+
+def detect_format(keys: Iterable[str]) -> KeyFormat:
+    """The format of the implementation that wrote these keys.
+
+    Raises:
+        ValueError: if no known implementation uses such keys.
+    """
+    keys = list(keys)
+    for key_format in FORMATS.values():
+        if key_format.recognises(keys):
+            return key_format
+    raise ValueError(f"not a MobileViT state dict of a known source ({', '.join(FORMATS)}): {listed(sorted(keys))}")

@@ -1,0 +1,85 @@
+"""Which network a state dict is of. All functions take our key names."""
+
+import re
+from collections.abc import Iterable, Mapping
+
+from torch import Tensor
+
+from mvdet.backbones.variants import VARIANTS, VariantSpec
+
+# What only the head of that task has.
+_HEADS = {
+    "detection": r"head\.predictors\.",
+    "segmentation": r"head\.aspp\.",
+    "classification": r"head\.(weight|bias)$",
+}
+# The layers whose size follows the number of classes.
+_CLASS_LAYERS = {
+    "detection": r"head\.predictors\.(\d+\.pointwise|\d+)\.(weight|bias)$",
+    "segmentation": r"(head|aux_head)\.classifier\.",
+    "classification": r"head\.(weight|bias)$",
+}
+# SSDLite's last predictor: 4 anchors a cell, each with 4 box offsets and one score a class (background included).
+_LAST_PREDICTOR, _ANCHORS, _OFFSETS = "head.predictors.5.bias", 4, 4
+
+
+def find_task(keys: Iterable[str]) -> str:
+    """ "classification", "detection", "segmentation", or "backbone" where no head is among the keys."""
+    keys = list(keys)
+    for task, pattern in _HEADS.items():
+        if any(re.match(pattern, key) for key in keys):
+            return task
+    return "backbone"
+
+
+def find_variants(state_dict: Mapping[str, Tensor]) -> list[str]:
+    """Names of the networks whose channels are those of `state_dict`; several where it holds few levels, or none."""
+    channels = {}
+    for level in range(5):
+        for block in (0, 1):
+            if (weight := state_dict.get(f"backbone.stages.{level}.{block}.project.conv.weight")) is not None:
+                channels[level] = weight.shape[0]
+                break
+    stem = state_dict.get("backbone.stem.conv.weight")
+    return [
+        name
+        for name, spec in VARIANTS.items()
+        if channels
+        and all(spec.stages[level].out_channels == width for level, width in channels.items())
+        and (stem is None or stem.shape[0] == spec.stem_channels)
+        and _versions(state_dict) <= {spec.version}
+    ]
+
+
+def variant_name(spec: VariantSpec) -> str | None:
+    """The name of a network, None for one that is not published."""
+    return next((name for name, known in VARIANTS.items() if known == spec), None)
+
+
+def count_classes(state_dict: Mapping[str, Tensor]) -> int | None:
+    """Classes of the head (SSDLite's with the background), None where there is no head."""
+    match find_task(state_dict):
+        case "classification":
+            return _length(state_dict, "head.bias")
+        case "segmentation":
+            return _length(state_dict, "head.classifier.bias")
+        case "detection":
+            length = _length(state_dict, _LAST_PREDICTOR)
+            return None if length is None else length // _ANCHORS - _OFFSETS
+        case _:
+            return None
+
+
+def is_class_layer(key: str, task: str) -> bool:
+    """Whether a parameter's size follows the number of classes in a model for `task`."""
+    return task in _CLASS_LAYERS and re.match(_CLASS_LAYERS[task], key) is not None
+
+
+def _length(state_dict: Mapping[str, Tensor], key: str) -> int | None:
+    return state_dict[key].shape[0] if key in state_dict else None
+
+
+def _versions(state_dict: Mapping[str, Tensor]) -> set[int]:
+    """The MobileViT version that these keys show: v1's transformers have linear layers, v2's convolutions."""
+    weights = [value for key, value in state_dict.items() if key.endswith(".attn.qkv.weight")]
+    return {1 if weight.dim() == 2 else 2 for weight in weights[:1]}
