@@ -9,10 +9,20 @@ from mvdet._startup._mvdet_autoload import RegisterAfter
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from mvdet.backbones.registry import create_backbone, list_backbones
+    from mvdet.checkpoints.convert import export_state_dict
+    from mvdet.checkpoints.load import load_weights
     from mvdet.models.registry import create_model, list_models
 
 __version__ = "0.1.0"
-__all__ = ["__version__", "create_backbone", "create_model", "list_backbones", "list_models"]
+__all__ = [
+    "__version__",
+    "create_backbone",
+    "create_model",
+    "export_state_dict",
+    "list_backbones",
+    "list_models",
+    "load_weights",
+]
 
 # Public name -> module that defines it.
 _EXPORTS = {
@@ -20,8 +30,9 @@ _EXPORTS = {
     "list_backbones": "mvdet.backbones.registry",
     "create_model": "mvdet.models.registry",
     "list_models": "mvdet.models.registry",
+    "export_state_dict": "mvdet.checkpoints.convert",
+    "load_weights": "mvdet.checkpoints.load",
 }
-
 
 RegisterAfter("torchvision.models", "mvdet.models.torchvision_registry").install()
 

@@ -1,7 +1,7 @@
 """State dicts of other implementations, renamed to fit a model of ours, and back."""
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Literal
 
 import torch
@@ -117,9 +117,10 @@ def check_backbone(converted: Mapping[str, Tensor], backbone: MobileViTBackbone)
     unbuilt = [f"stages.{level}." for level in range(len(backbone.stages), len(backbone.spec.stages))]
     if backbone.expand is None:
         unbuilt.append("expand.")
-    part = {key.removeprefix("backbone."): value for key, value in converted.items() if not key.startswith(_HEADS)}
+    part = {key.removeprefix("backbone."): value for key, value in converted.items() if key.startswith("backbone.")}
     part = {key: value for key, value in part.items() if not key.startswith(tuple(unbuilt))}
-    _check_fits(part, backbone.state_dict())
+    strangers = [key for key in converted if not key.startswith(("backbone.", *_HEADS))]
+    _check_fits(part, backbone.state_dict(), strangers)
     return part
 
 
@@ -146,9 +147,9 @@ def _with_head(converted: dict[str, Tensor], wanted: Mapping[str, Tensor], head:
     return converted
 
 
-def _check_fits(converted: Mapping[str, Tensor], wanted: Mapping[str, Tensor]) -> None:
+def _check_fits(converted: Mapping[str, Tensor], wanted: Mapping[str, Tensor], strangers: Sequence[str] = ()) -> None:
     problems = []
-    if unexpected := [key for key in converted if key not in wanted]:
+    if unexpected := [*strangers, *(key for key in converted if key not in wanted)]:
         problems.append(f"{len(unexpected)} keys that the model does not have: {listed(unexpected)}")
     if missing := [key for key in wanted if key not in converted]:
         problems.append(f"{len(missing)} keys of the model are not in the weights: {listed(missing)}")

@@ -41,12 +41,14 @@ def find_variants(state_dict: Mapping[str, Tensor]) -> list[str]:
                 channels[level] = weight.shape[0]
                 break
     stem = state_dict.get("backbone.stem.conv.weight")
+    expand = state_dict.get("backbone.stages.0.0.expand.conv.weight")
     return [
         name
         for name, spec in VARIANTS.items()
         if channels
         and all(spec.stages[level].out_channels == width for level, width in channels.items())
         and (stem is None or stem.shape[0] == spec.stem_channels)
+        and (expand is None or expand.shape[0] == expand.shape[1] * spec.expand_ratio)
         and _versions(state_dict) <= {spec.version}
     ]
 

@@ -35,7 +35,7 @@ def graft(
         model: file name of a model definition, as `YOLO(...)` takes it: "yolo11.yaml"; "yolo11s.yaml" makes s the
             scale that is taken when none is named.
         backbone: one of `mvdet.list_backbones()`.
-        weights: checkpoint path for the backbone.
+        weights: of the backbone: a published name, or the path of a file or folder.
         expand_output: use v1's final 1x1 expansion as the map at stride 32.
 
     Returns:

@@ -6,10 +6,13 @@ from typing import Any
 
 import pytest
 import torch
+from safetensors.torch import save_file
 from ultralytics import YOLO
 from ultralytics.nn.tasks import DetectionModel
 
-from mvdet import create_backbone
+from mvdet import create_backbone, create_model
+from mvdet.checkpoints import export_state_dict
+from mvdet.checkpoints.download import cache_dir
 from mvdet.yolo import graft, register, write_yaml
 
 register()
@@ -33,8 +36,8 @@ def definition_with(row: int, content: list[Any]) -> dict[str, Any]:
         (0, [8], "arguments must be [name, weights or null, options], got [8]"),
         (0, ["mobilevit_xxs", None, {}, 1], "arguments must be [name, weights or null, options]"),
         (0, ["mobilevit_xxs", "nowhere.pt"], "weights file not found: nowhere.pt"),
-        (0, ["mobilevit_xxs", 3], "weights must be a path or null, got 3"),
-        (0, ["mobilevit_xxs", ""], "weights must be a path or null, got ''"),
+        (0, ["mobilevit_xxs", 3], "weights must be a published name, a path or null, got 3"),
+        (0, ["mobilevit_xxs", ""], "weights must be a published name, a path or null, got ''"),
         (0, ["mobilevit_xxs", None, {"expand_output": "False"}], "expand_output must be true or false, got 'False'"),
         (0, ["mobilevit_xxs", None, 3], "options must be a map with keys out of out_strides"),
         (0, ["mobilevit_xxs", None, {"out_stride": [8]}], "unknown option 'out_stride'; did you mean out_strides"),
@@ -91,7 +94,7 @@ def test_repeats_are_refused() -> None:
 def test_weights_of_another_model(tmp_path: Path) -> None:
     torch.save(create_backbone("mobilevit_xs").state_dict(), tmp_path / "xs.pt")
     row = [-1, 1, "MobileViT", ["mobilevit_xxs", str(tmp_path / "xs.pt")]]
-    with pytest.raises(ValueError, match=r"yolov5n.yaml: row 0 .*xs.pt: the weights are not of this model"):
+    with pytest.raises(ValueError, match=r"yolov5n.yaml: row 0 .*xs.pt: the weights are mobilevit_xs's"):
         DetectionModel(definition_with(0, row), verbose=False)
 
 
@@ -136,3 +139,36 @@ def test_options_reach_the_backbone() -> None:
     model = DetectionModel(definition, verbose=False)
     assert model.model[0].channels == (48, 64, 320)
     assert model.stride.tolist() == [8, 16, 32]
+
+
+@pytest.mark.parametrize("name", ["mobilevit_xxs", "auto"])
+@pytest.mark.parametrize("kind", ["name", "file", "folder"])
+def test_weights_by_name_file_and_folder(name: str, kind: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TORCH_HOME", str(tmp_path))
+    source = create_model("mobilevit_xxs")
+    files = {
+        "name": cache_dir() / "mobilevit_xxs.timm_in1k.safetensors",
+        "file": tmp_path / "file.safetensors",
+        "folder": tmp_path / "folder" / "model.safetensors",
+    }
+    path = files[kind]
+    path.parent.mkdir(parents=True, exist_ok=True)
+    save_file(export_state_dict(source, "timm"), path)
+    (path.parent / "config.json").write_text('{"architecture": "mobilevit_xxs"}')
+    if (name, kind) == ("auto", "name"):
+        name = "mobilevit_xxs"
+    weights = {"name": "timm", "file": str(path), "folder": str(path.parent)}[kind]
+    model = DetectionModel(definition_with(0, [-1, 1, "MobileViT", [name, weights]]), verbose=False)
+    stem = model.model[0].backbone.stem.conv.weight
+    assert model.model[0].name == "mobilevit_xxs"
+    assert torch.equal(stem, source.backbone.stem.conv.weight)
+
+
+def test_published_weights_out_of_reach_name_the_row(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TORCH_HOME", str(tmp_path))
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
+    row = [-1, 1, "MobileViT", ["mobilevit_xxs", "apple"]]
+    with pytest.raises(
+        ConnectionError, match=r"yolov5n.yaml: row 0 .*: cannot download mobilevit_xxs.apple_in1k"
+    ):
+        DetectionModel(definition_with(0, row), verbose=False)

@@ -1,0 +1,104 @@
+"""`weights=`: names, files and folders, wherever they are taken. Downloads are tested in test_download.py."""
+
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+
+from mvdet import create_backbone, create_model
+from mvdet.checkpoints import load as load_module
+from mvdet.checkpoints import load_weights, manifest, read_weights
+from mvdet.checkpoints.manifest import PublishedWeights
+
+NAME = "mobilevit_xxs"
+
+
+@pytest.fixture
+def published(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, Path]:
+    """Files that stand for downloaded ones: every request for published weights is answered from here."""
+    files: dict[str, Path] = {}
+
+    def fetch(entry: PublishedWeights) -> Path:
+        path = files[entry.name] = tmp_path / f"{entry.name}.pt"
+        if not path.exists():
+            torch.manual_seed(len(entry.name))
+            torch.save(create_model(entry.variant).state_dict(), path)
+        return path
+
+    monkeypatch.setattr(load_module, "fetch", fetch)
+    for name, entry in manifest.manifest().items():  # ours in place of theirs: names, not formats, are tested here
+        monkeypatch.setitem(manifest.manifest(), name, replace(entry, format="mvdet", channel_order="RGB"))
+    return files
+
+
+@pytest.mark.parametrize("weights", ["DEFAULT", "apple", "timm", "transformers", "apple_in1k", f"{NAME}.timm_in1k"])
+def test_names(weights: str, published: dict[str, Path]) -> None:
+    backbone, model = create_backbone(NAME, weights=weights), create_model(NAME, weights=weights)
+    (path,) = published.values()
+    assert path.name.startswith(f"{NAME}.{weights.removeprefix(NAME + '.').replace('DEFAULT', 'apple')}")
+    wanted = torch.load(path, weights_only=True)
+    assert torch.equal(model.head.weight, wanted["head.weight"])
+    assert torch.equal(backbone.stem.conv.weight, wanted["backbone.stem.conv.weight"])
+
+
+def test_a_name_of_another_model(published: dict[str, Path]) -> None:
+    with pytest.raises(ValueError, match=r"'mobilevit_s.apple_in1k' are mobilevit_s's for classification, the"):
+        create_backbone(NAME, weights="mobilevit_s.apple_in1k")
+    with pytest.raises(ValueError, match=r"unknown weights 'apple_in1k_384'; did you mean apple_in1k"):
+        create_backbone(NAME, weights="apple_in1k_384")
+    assert not published
+
+
+def test_a_path_is_no_name(published: dict[str, Path]) -> None:
+    with pytest.raises(FileNotFoundError, match="weights file not found: apple;"):
+        create_backbone(NAME, weights=Path("apple"))
+
+
+@pytest.mark.parametrize(
+    ("weights", "hint"),
+    [("aple", "did you mean apple? names"), ("x/y.pt", "names for this model: DEFAULT, apple, timm, transformers, ap")],
+)
+def test_neither_name_nor_file(weights: str, hint: str) -> None:
+    with pytest.raises(FileNotFoundError) as caught:
+        create_model(NAME, weights=weights)
+    assert f"weights file not found: {weights}; {hint}" in str(caught.value)
+
+
+def test_auto_takes_the_variant_from_the_weights(tmp_path: Path) -> None:
+    torch.save(create_model("mobilevitv2_075").state_dict(), tmp_path / "w.pt")
+    assert create_backbone("auto", weights=tmp_path / "w.pt").channels == (192, 288, 384)
+    assert create_model("auto", weights=tmp_path / "w.pt").backbone.spec.num_params == 2_866_009
+    with pytest.raises(ValueError, match="'auto' takes the variant from the weights, and there are none"):
+        create_backbone("auto")
+    torch.save(create_backbone("mobilevit_xs", out_strides=(2,)).state_dict(), tmp_path / "w.pt")
+    with pytest.raises(ValueError, match=r"w.pt: could be mobilevit_xs or mobilevit_s; name the one you mean"):
+        create_backbone("auto", weights=tmp_path / "w.pt")
+
+
+def test_source_and_channel_order_can_be_given(tmp_path: Path) -> None:
+    backbone = create_backbone(NAME)
+    torch.save(backbone.state_dict(), tmp_path / "w.pt")
+    flipped = read_weights(tmp_path / "w.pt", to=backbone, source="mvdet", bgr=True)
+    assert torch.equal(flipped["stem.conv.weight"], backbone.stem.conv.weight.flip(1))
+    with pytest.raises(ValueError, match=r"w.pt: the weights are not of this model; \d+ keys that the model does not"):
+        read_weights(tmp_path / "w.pt", to=backbone, source="timm")
+
+
+def test_a_file_that_does_not_fit_changes_nothing(tmp_path: Path) -> None:
+    weights = create_backbone(NAME).state_dict()
+    weights.popitem()
+    torch.save(weights, tmp_path / "w.pt")
+    model = create_backbone(NAME)
+    before = {key: value.clone() for key, value in model.state_dict().items()}
+    with pytest.raises(ValueError, match=r"w.pt: the weights are not of this model; 1 keys of the model are not in"):
+        load_weights(model, tmp_path / "w.pt")
+    assert all(torch.equal(value, before[key]) for key, value in model.state_dict().items())
+
+
+@pytest.mark.parametrize("name", ["ssdlite_mobilevit_s", "deeplabv3_mobilevit_s"])
+def test_a_detectors_file_gives_its_backbone(name: str, reference: Callable, tmp_path: Path) -> None:
+    torch.save(reference(name).state_dict, tmp_path / "w.pt")
+    backbone = create_backbone("auto", weights=tmp_path / "w.pt")
+    assert backbone.channels == (96, 128, 160)

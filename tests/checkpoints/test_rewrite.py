@@ -1,0 +1,60 @@
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import torch
+
+from mvdet import create_backbone, create_model
+from mvdet.checkpoints import export_state_dict, read_state_dict
+from mvdet.checkpoints.formats import FORMATS
+from mvdet.checkpoints.rewrite import rewrite_weights
+
+
+@pytest.mark.parametrize("target", list(FORMATS))
+@pytest.mark.parametrize("source", list(FORMATS))
+@pytest.mark.parametrize("name", ["mobilevit_xxs", "mobilevitv2_050"])
+def test_from_each_to_each(name: str, source: str, target: str, tmp_path: Path) -> None:
+    model = create_model(name)
+    torch.save(export_state_dict(model, source), tmp_path / "w.pt")
+    rewrite_weights(tmp_path / "w.pt", tmp_path / "out.safetensors", to=target)
+    written, wanted = read_state_dict(tmp_path / "out.safetensors"), export_state_dict(model, target)
+    assert written.keys() == wanted.keys()
+    assert all(torch.equal(written[key], value) for key, value in wanted.items())
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["out.safetensors", "w.pt"]
+
+
+def test_whole_detectors_keep_their_heads(reference: Callable, tmp_path: Path) -> None:
+    case = reference("ssdlite_mobilevit_s")
+    torch.save(case.state_dict, tmp_path / "w.pt")
+    rewrite_weights(tmp_path / "w.pt", tmp_path / "ours.safetensors")
+    rewrite_weights(tmp_path / "ours.safetensors", tmp_path / "back.safetensors", to="cvnets")
+    back = read_state_dict(tmp_path / "back.safetensors")
+    assert back.keys() == case.state_dict.keys()
+    assert all(torch.equal(back[key], value) for key, value in case.state_dict.items())
+
+
+@pytest.mark.parametrize(("bgr", "flipped"), [(None, True), (True, True), (False, False)])
+def test_channel_order(bgr: bool | None, flipped: bool, tmp_path: Path) -> None:
+    weights = export_state_dict(create_model("mobilevit_xxs"), "cvnets", bgr=False)
+    torch.save(weights, tmp_path / "w.pt")
+    rewrite_weights(tmp_path / "w.pt", tmp_path / "out.safetensors", bgr=bgr)
+    stem = read_state_dict(tmp_path / "out.safetensors")["backbone.stem.conv.weight"]
+    wanted = weights["conv_1.block.conv.weight"]
+    assert torch.equal(stem, wanted.flip(1) if flipped else wanted)
+
+
+def test_what_is_refused_leaves_no_file(tmp_path: Path) -> None:
+    source, output = tmp_path / "w.pt", tmp_path / "out.safetensors"
+    torch.save(create_backbone("mobilevit_xs", out_strides=(2,)).state_dict(), source)
+    with pytest.raises(ValueError, match=r"w.pt: could be mobilevit_xs or mobilevit_s"):
+        rewrite_weights(source, output)
+    weights = dict(create_model("mobilevit_xs").state_dict())
+    del weights["backbone.stem.norm.weight"]
+    torch.save(weights, source)
+    with pytest.raises(ValueError, match=r"1 keys of the model are not in the weights: stem.norm.weight"):
+        rewrite_weights(source, output)
+    with pytest.raises(ValueError, match=r"are written as .safetensors, got '.pt'"):
+        rewrite_weights(source, tmp_path / "out.pt")
+    with pytest.raises(FileNotFoundError, match="no folder"):
+        rewrite_weights(source, tmp_path / "nowhere" / "out.safetensors")
+    assert [path.name for path in tmp_path.iterdir()] == ["w.pt"]
