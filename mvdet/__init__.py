@@ -34,7 +34,7 @@ _EXPORTS = {
     "load_weights": "mvdet.checkpoints.load",
 }
 
-RegisterAfter("torchvision.models", "mvdet.models.torchvision_registry").install()
+RegisterAfter("torchvision.models", "mvdet.torchvision_registry").install()
 
 
 def __getattr__(name: str) -> object:

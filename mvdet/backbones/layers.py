@@ -28,7 +28,7 @@ class BatchNorm2d(nn.BatchNorm2d):
 
 
 class ConvNormAct(nn.Module):
-    """Convolution without bias, batch normalisation, optional SiLU: [B, Cin, H, W] -> [B, Cout, ceil(H/s), ceil(W/s)].
+    """Convolution without bias, batch normalisation, activation: [B, Cin, H, W] -> [B, Cout, ceil(H/s), ceil(W/s)].
 
     Args:
         in_channels: input channels.
@@ -37,7 +37,7 @@ class ConvNormAct(nn.Module):
         stride: convolution stride.
         dilation: convolution dilation.
         groups: convolution groups.
-        act: whether SiLU follows.
+        act: class of the activation that follows, None for none.
     """
 
     def __init__(
@@ -49,7 +49,7 @@ class ConvNormAct(nn.Module):
         stride: int = 1,
         dilation: int = 1,
         groups: int = 1,
-        act: bool = True,
+        act: type[nn.Module] | None = SiLU,
     ) -> None:
         super().__init__()
         padding = dilation * (kernel_size - 1) // 2
@@ -57,7 +57,7 @@ class ConvNormAct(nn.Module):
             in_channels, out_channels, kernel_size, stride, padding, dilation=dilation, groups=groups, bias=False
         )
         self.norm: nn.Module = BatchNorm2d(out_channels)
-        self.act: nn.Module = SiLU() if act else nn.Identity()
+        self.act: nn.Module = nn.Identity() if act is None else act()
 
     def forward(self, x: Tensor) -> Tensor:
         if isinstance(self.norm, _BatchNorm) and self._folds(self.norm):
@@ -110,7 +110,7 @@ class InvertedResidual(nn.Module):
         hidden = in_channels * expand_ratio
         self.expand = ConvNormAct(in_channels, hidden, 1)
         self.depthwise = ConvNormAct(hidden, hidden, 3, stride=stride, dilation=dilation, groups=hidden)
-        self.project = ConvNormAct(hidden, out_channels, 1, act=False)
+        self.project = ConvNormAct(hidden, out_channels, 1, act=None)
         self.has_skip = stride == 1 and in_channels == out_channels
 
     def forward(self, x: Tensor) -> Tensor:

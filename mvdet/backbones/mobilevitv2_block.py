@@ -75,7 +75,7 @@ class MobileViTv2Block(nn.Module):
             *(LinearTransformerLayer(attention_dim, ffn_dim=ffn_ratio * attention_dim) for _ in range(depth))
         )
         self.norm = nn.GroupNorm(1, attention_dim)
-        self.project = ConvNormAct(attention_dim, channels, 1, act=False)
+        self.project = ConvNormAct(attention_dim, channels, 1, act=None)
 
     def forward(self, x: Tensor) -> Tensor:
         x = stretch_to_even(x, align_corners=True)

@@ -2,5 +2,6 @@
 
 from mvdet.models.classifier import MobileViTClassifier
 from mvdet.models.registry import create_model, list_models
+from mvdet.models.ssdlite import SSDLite
 
-__all__ = ["MobileViTClassifier", "create_model", "list_models"]
+__all__ = ["MobileViTClassifier", "SSDLite", "create_model", "list_models"]

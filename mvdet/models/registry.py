@@ -1,49 +1,67 @@
 """Models by name."""
 
+import inspect
+from collections.abc import Callable
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
+
+from torch import nn
 
 from mvdet.backbones.registry import resolve_name, unknown_name_message
 from mvdet.backbones.variants import VARIANTS
 from mvdet.models.classifier import MobileViTClassifier
+from mvdet.models.ssdlite import SSDLite
+
+# What a model's name starts with, before its backbone's; the classifier bears its backbone's name alone.
+FAMILIES: dict[str, Callable[..., nn.Module]] = {"ssdlite_": SSDLite, "": MobileViTClassifier}
 
 
 def list_models() -> list[str]:
-    """Names that `create_model` takes."""
-    return list(VARIANTS)
+    """Names that `create_model` takes: classifiers, then detectors."""
+    return [prefix + variant for prefix in reversed(FAMILIES) for variant in VARIANTS]
 
 
 def create_model(
     name: str,
     *,
-    num_classes: int = 1000,
-    in_channels: int = 3,
-    dropout: float | None = None,
     weights: str | Path | None = None,
+    weights_backbone: str | Path | None = None,
     head: Literal["load", "skip"] = "load",
-) -> MobileViTClassifier:
-    """A classification network, under its backbone's name.
+    **options: Any,
+) -> nn.Module:
+    """A network by name: `mobilevit_s` is a classifier, `ssdlite_mobilevit_s` a detector on that backbone.
 
     Args:
-        name: one of `list_models()`, or "auto" for the one that the weights (a file or a folder) are of.
-        num_classes: classes.
-        in_channels: channels of the images.
-        dropout: probability before the classifier; None takes the published one.
+        name: one of `list_models()`; "auto" in place of the backbone's name takes the one that the weights (a file or a
+            folder) are of.
         weights: "DEFAULT", "apple", "timm", "transformers" or another published name of `weights/manifest.yaml`; the
             path of a weights file or folder of any of these sources; None for random weights.
-        head: "load" the weights' classifier, or "skip" it and keep a new one, for another number of classes.
+        weights_backbone: the same for the backbone alone, which takes a classifier's weights.
+        head: "load" the layers whose size follows the number of classes, or "skip" them and keep new ones.
+        options: arguments of the model's class (`mvdet.models.MobileViTClassifier`, `mvdet.models.SSDLite`):
+            `num_classes`, `in_channels` and others.
 
     Raises:
-        ValueError: for an unknown name or weights of another network.
-        FileNotFoundError: if `weights` is no name, file or folder.
+        ValueError: for an unknown name, impossible options, or weights of another network.
+        TypeError: for an option that the model does not have; names those that it has.
+        FileNotFoundError: if weights are no name, file or folder.
         ConnectionError: if published weights must be downloaded and cannot be.
     """
-    name = resolve_name(name, weights)
-    if name not in VARIANTS:
+    prefix = next(prefix for prefix in FAMILIES if name.startswith(prefix))
+    variant = resolve_name(name.removeprefix(prefix), weights or weights_backbone)
+    if variant not in VARIANTS:
         raise ValueError(unknown_name_message("model", name, list_models()))
-    model = MobileViTClassifier(VARIANTS[name], num_classes=num_classes, in_channels=in_channels, dropout=dropout)
-    if weights is not None:
+    parameters = inspect.signature(FAMILIES[prefix]).parameters.values()
+    known = [parameter.name for parameter in parameters if parameter.kind is parameter.KEYWORD_ONLY]
+    for option in options:
+        if option not in known:
+            raise TypeError(unknown_name_message(f"option of {prefix}{variant}", option, known))
+    model = FAMILIES[prefix](VARIANTS[variant], **options)
+    if weights is not None or weights_backbone is not None:
         from mvdet.checkpoints import load_weights
 
-        load_weights(model, weights, head=head)
+        if weights_backbone is not None:
+            load_weights(model.get_submodule("backbone"), weights_backbone)
+        if weights is not None:
+            load_weights(model, weights, head=head)
     return model

@@ -5,7 +5,7 @@ import pytest
 import safetensors.torch
 import torch
 
-from mvdet import create_backbone, create_model, list_models
+from mvdet import create_backbone, create_model, list_backbones
 from mvdet.checkpoints import convert_state_dict, export_state_dict, load_weights
 
 
@@ -57,7 +57,7 @@ def test_many_leftovers_are_cut_after_ten() -> None:
 
 
 @pytest.mark.parametrize("to_model", [True, False])
-@pytest.mark.parametrize("wanted", list_models())
+@pytest.mark.parametrize("wanted", list_backbones())
 def test_another_variant_is_named(wanted: str, to_model: bool) -> None:
     found = "mobilevit_xs" if wanted != "mobilevit_xs" else "mobilevitv2_050"
     weights = create_model(found).state_dict()

@@ -4,14 +4,14 @@ from pathlib import Path
 import pytest
 import torch
 
-from mvdet import create_backbone, create_model, list_models
+from mvdet import create_backbone, create_model, list_backbones
 from mvdet.backbones import VARIANTS
 from mvdet.checkpoints import describe_weights, export_state_dict
 from mvdet.checkpoints.formats import FORMATS
 
 
 @pytest.mark.parametrize("source", list(FORMATS))
-@pytest.mark.parametrize("name", list_models())
+@pytest.mark.parametrize("name", list_backbones())
 def test_classifiers(name: str, source: str, tmp_path: Path) -> None:
     torch.save(export_state_dict(create_model(name, num_classes=7), source), tmp_path / "w.pt")
     info = describe_weights(tmp_path / "w.pt")

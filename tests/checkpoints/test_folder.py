@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import nn
 
-from mvdet import create_backbone, create_model, list_models
+from mvdet import create_backbone, create_model, list_backbones
 from mvdet.checkpoints import describe_weights, load_weights
 from mvdet.checkpoints.folder import read_folder
 from mvdet.evaluation.backbone_speed import transformers_config
@@ -18,7 +18,7 @@ def write_config(folder: Path, **config: object) -> None:
     (folder / "config.json").write_text(json.dumps(config))
 
 
-@pytest.mark.parametrize("name", list_models())
+@pytest.mark.parametrize("name", list_backbones())
 def test_the_configurations_of_both_libraries_name_the_variant(name: str, tmp_path: Path) -> None:
     (tmp_path / "model.safetensors").touch()
     pytest.importorskip("transformers")

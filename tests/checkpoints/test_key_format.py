@@ -3,7 +3,7 @@ from dataclasses import replace
 import pytest
 import torch
 
-from mvdet import create_model, list_models
+from mvdet import create_model, list_backbones
 from mvdet.backbones import VARIANTS
 from mvdet.checkpoints.formats import FORMATS
 from mvdet.checkpoints.identify import find_task
@@ -13,7 +13,7 @@ from mvdet.checkpoints.transformers import TRANSFORMERS
 FOREIGN = [name for name, key_format in FORMATS.items() if key_format.rows]
 
 
-@pytest.mark.parametrize("name", list_models())
+@pytest.mark.parametrize("name", list_backbones())
 @pytest.mark.parametrize("source", FOREIGN)
 def test_tables_are_their_own_inverse(name: str, source: str) -> None:
     with torch.device("meta"):

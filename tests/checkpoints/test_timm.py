@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from mvdet import create_backbone, create_model, list_models
+from mvdet import create_backbone, create_model, list_backbones
 from mvdet.checkpoints import convert_state_dict, export_state_dict
 
 timm = pytest.importorskip("timm")
@@ -14,7 +14,7 @@ timm = pytest.importorskip("timm")
 SIZES = [(256, 256), (320, 192), (96, 160)]  # the last has odd maps at stride 32
 
 
-@pytest.mark.parametrize("name", list_models())
+@pytest.mark.parametrize("name", list_backbones())
 def test_logits_agree_and_weights_go_back(
     name: str, difference: Callable[[Tensor, Tensor], float], spread: Callable[[nn.Module], nn.Module]
 ) -> None:
@@ -30,7 +30,7 @@ def test_logits_agree_and_weights_go_back(
     assert all(torch.equal(exported[key], value) for key, value in theirs.state_dict().items())
 
 
-@pytest.mark.parametrize("name", list_models())
+@pytest.mark.parametrize("name", list_backbones())
 def test_feature_maps_agree(
     name: str, difference: Callable[[Tensor, Tensor], float], spread: Callable[[nn.Module], nn.Module]
 ) -> None:

@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from mvdet import create_backbone, create_model, list_models
+from mvdet import create_backbone, create_model, list_backbones
 from mvdet.backbones import VARIANTS
 from mvdet.checkpoints import convert_state_dict, export_state_dict
 from mvdet.evaluation.backbone_speed import transformers_config
@@ -25,7 +25,7 @@ def as_expected(images: Tensor, name: str) -> Tensor:
     return images.flip(1) if VARIANTS[name].version == 1 else images
 
 
-@pytest.mark.parametrize("name", list_models())
+@pytest.mark.parametrize("name", list_backbones())
 def test_logits_and_feature_maps_agree_and_weights_go_back(
     name: str, difference: Callable[[Tensor, Tensor], float], spread: Callable[[nn.Module], nn.Module]
 ) -> None:

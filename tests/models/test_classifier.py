@@ -4,11 +4,11 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from mvdet import create_model, list_models
+from mvdet import create_model, list_backbones
 from mvdet.backbones import VARIANTS
 
 
-@pytest.mark.parametrize("name", list_models())
+@pytest.mark.parametrize("name", list_backbones())
 def test_parameter_count_is_the_published_one(name: str) -> None:
     with torch.device("meta"):
         model = create_model(name)

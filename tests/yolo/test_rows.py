@@ -168,7 +168,5 @@ def test_published_weights_out_of_reach_name_the_row(tmp_path: Path, monkeypatch
     monkeypatch.setenv("TORCH_HOME", str(tmp_path))
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
     row = [-1, 1, "MobileViT", ["mobilevit_xxs", "apple"]]
-    with pytest.raises(
-        ConnectionError, match=r"yolov5n.yaml: row 0 .*: cannot download mobilevit_xxs.apple_in1k"
-    ):
+    with pytest.raises(ConnectionError, match=r"yolov5n.yaml: row 0 .*: cannot download mobilevit_xxs.apple_in1k"):
         DetectionModel(definition_with(0, row), verbose=False)

@@ -14,7 +14,7 @@ from PIL import Image
 import mvdet
 from mvdet.backbones import VARIANTS
 from mvdet.checkpoints.download import cache_dir
-from mvdet.models import torchvision_registry
+from mvdet import torchvision_registry
 
 get_model = torchvision.models.get_model
 
@@ -63,7 +63,7 @@ def test_transforms_are_the_published_ones() -> None:
 
 
 @pytest.mark.parametrize(
-    "weights", ["DEFAULT", "MobileViT_XXS_Weights.DEFAULT", "APPLE_IN1K", "apple", "member", "path"]
+    "weights", ["DEFAULT", "MobileViT_XXS_Weights.DEFAULT", "APPLE_IN1K", "apple", "enum", "path"]
 )
 def test_weights(weights: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TORCH_HOME", str(tmp_path))

@@ -1,7 +1,8 @@
 """Our networks in torchvision's model registry: `torchvision.models.get_model("mobilevit_s", weights="DEFAULT")`.
 
 The one place that touches what torchvision keeps to itself (`_api.register_model`, `_presets`). `import mvdet` calls
-`register` as soon as torchvision.models is imported. Tested with torchvision 0.21 to 0.29.
+`register` as soon as torchvision.models is imported, which mvdet.models does itself: so this module imports that only
+when something is built. Written for torchvision 0.21 to 0.29, tested with 0.29.
 """
 
 from collections.abc import Callable
@@ -10,7 +11,7 @@ from typing import Any
 
 import torch
 import torchvision.models as torchvision_models  # torchvision itself is half imported when this runs
-from torch import Tensor
+from torch import Tensor, nn
 from torchvision.models import ResNet18_Weights
 from torchvision.models._api import BUILTIN_MODELS, Weights, WeightsEnum, register_model
 from torchvision.transforms._presets import ImageClassification
@@ -20,8 +21,6 @@ from mvdet.backbones.variants import VARIANTS
 from mvdet.checkpoints.download import places
 from mvdet.checkpoints.load import read_weights
 from mvdet.checkpoints.manifest import PublishedWeights, manifest
-from mvdet.models.classifier import MobileViTClassifier
-from mvdet.models.registry import create_model
 
 
 class MobileViTWeights(WeightsEnum):
@@ -31,6 +30,8 @@ class MobileViTWeights(WeightsEnum):
         """The weights under our names, for RGB images; downloaded on first use. Takes no argument of torch.hub's."""
         if args or kwargs:
             raise TypeError(f"get_state_dict takes no arguments here, got {args or kwargs}")
+        from mvdet.models.registry import create_model
+
         with torch.device("meta"):  # shapes only
             model = create_model(self.meta["architecture"])
         return read_weights(self.meta["name"], to=model)
@@ -46,14 +47,16 @@ def register() -> None:
             register_model(name)(_builder(name, weights))
 
 
-def _builder(name: str, enum: type[MobileViTWeights]) -> Callable[..., MobileViTClassifier]:
+def _builder(name: str, enum: type[MobileViTWeights]) -> Callable[..., nn.Module]:
     def build(
         *,
         weights: enum | str | None = None,  # type: ignore[valid-type]  # torchvision reads the enum off here
         num_classes: int = 1000,
         in_channels: int = 3,
         dropout: float | None = None,
-    ) -> MobileViTClassifier:
+    ) -> nn.Module:
+        from mvdet.models.registry import create_model
+
         chosen: Any = weights
         if isinstance(chosen, str) and chosen.removeprefix(f"{enum.__name__}.") in enum.__members__:
             chosen = enum.__members__[chosen.removeprefix(f"{enum.__name__}.")]
