@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from copy import deepcopy
 from pathlib import Path
 from typing import Any
 
 import pytest
+
+from mvdet.data.shapes import generate
 
 REPOSITORY = Path(__file__).parents[2]
 
@@ -49,3 +52,37 @@ def shared_bccd() -> Path:
     if not folder.is_dir():
         pytest.skip(f"no copy of BCCD at {folder}")
     return folder
+
+
+@pytest.fixture(scope="session")
+def shared_coco_cc() -> Path:
+    """The developers' sample of COCO 2017."""
+    folder = REPOSITORY.parent / "shared" / "data" / "coco_cc"
+    if not folder.is_dir():
+        pytest.skip(f"no sample of COCO at {folder}")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def small_shapes(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A `shapes` folder of 8 training and 4 validation images; not to be written to."""
+    return generate(tmp_path_factory.mktemp("small") / "shapes", num_train=8, num_val=4)
+
+
+@pytest.fixture(scope="session")
+def coco_stats() -> Callable[[dict[str, Any], list[dict[str, Any]]], list[float]]:
+    """pycocotools' twelve numbers of results on a ground truth, both as the content of their json files."""
+    coco_api = pytest.importorskip("pycocotools.coco")
+    evaluation = pytest.importorskip("pycocotools.cocoeval")
+
+    def score(truth: dict[str, Any], results: list[dict[str, Any]]) -> list[float]:
+        coco = coco_api.COCO()
+        coco.dataset = deepcopy(truth)
+        coco.createIndex()
+        judge = evaluation.COCOeval(coco, coco.loadRes(deepcopy(results)), "bbox")
+        judge.evaluate()
+        judge.accumulate()
+        judge.summarize()
+        return [float(value) for value in judge.stats]
+
+    return score

@@ -1,0 +1,126 @@
+"""What happens to bad input: it stops the run with a list of what was found, or is left out, counted and logged.
+
+Two kinds of fault are told apart:
+
+- **Structure** that cannot be read (a json that is not COCO, XML that is not well-formed, no image list) is always an
+  error: nothing behind it can be trusted.
+- **Items** (an image that is missing or cut short, a box without area or outside its image, an unknown category, an id
+  that occurs twice) follow the policy, "error" or "skip". The default is "skip": issue 4 gives `error` as the default
+  "for a structure that cannot be read", and real data has such items (BCCD has two boxes without area).
+
+A box that only partly leaves its image is no fault: it is clipped.
+"""
+
+from __future__ import annotations
+
+import logging
+import math
+from collections import Counter
+from collections.abc import Sequence
+from enum import StrEnum
+from typing import Literal, get_args
+
+BadDataPolicy = Literal["error", "skip"]
+DEFAULT_POLICY: BadDataPolicy = "skip"
+
+Box = tuple[float, float, float, float]
+
+_LISTED = 10
+
+logger = logging.getLogger(__name__)
+
+
+class Fault(StrEnum):
+    """The reasons that items are counted by."""
+
+    MISSING_IMAGE = "missing image"
+    MISSING_ANNOTATION = "missing annotation file"
+    UNREADABLE_IMAGE = "unreadable image"
+    OTHER_SIZE = "image of another size than annotated"
+    UNKNOWN_IMAGE = "annotation of an unknown image"
+    UNKNOWN_CATEGORY = "unknown category"
+    DUPLICATE_ID = "id that occurs twice"
+    NOT_A_BOX = "box that is not four numbers"
+    NO_AREA = "box without area"
+    OUTSIDE = "box outside its image"
+    BAD_AREA = "area that is not a number of 0 or more"
+
+
+class BadData:
+    """Collects the bad items of one data set.
+
+    Args:
+        source: the data set's name in messages: its annotation file or folder.
+        policy: "error" or "skip".
+
+    Attributes:
+        counts: number of items by reason.
+
+    Raises:
+        ValueError: unknown policy.
+    """
+
+    def __init__(self, source: object, policy: BadDataPolicy = DEFAULT_POLICY) -> None:
+        if policy not in get_args(BadDataPolicy):
+            raise ValueError(f"on_bad_data must be one of {', '.join(get_args(BadDataPolicy))}, got {policy!r}")
+        self.source = str(source)
+        self.policy: BadDataPolicy = policy
+        self.counts: Counter[Fault] = Counter()
+        self._first: list[str] = []
+
+    def report(self, fault: Fault, what: str) -> None:
+        """Note one bad item.
+
+        Args:
+            fault: the reason it is counted under.
+            what: the file, the image or annotation id (or the object's number) and the value found.
+        """
+        self.counts[fault] += 1
+        if len(self._first) < _LISTED:
+            self._first.append(f"{fault}: {what}")
+
+    def finish(self) -> None:
+        """Call once when everything was looked at: raises under "error", logs one warning under "skip".
+
+        Raises:
+            ValueError: the policy is "error" and something was reported; the message lists ten items, counts the rest.
+        """
+        if not self.counts:
+            return
+        if self.policy == "error":
+            raise ValueError(f"{self.summary()}\non_bad_data='skip' (--on-bad-data skip) leaves them out")
+        logger.warning("%s", self.summary())
+
+    def summary(self) -> str:
+        """The counts by reason, then the first ten items, one a line."""
+        if not self.counts:
+            return f"{self.source}: no bad items"
+        counts = ", ".join(f"{fault} {count}" for fault, count in self.counts.most_common())
+        verb = "found" if self.policy == "error" else "left out"
+        lines = [f"{self.source}: {verb} {self.counts.total()} bad items ({counts})", *self._first]
+        if (rest := self.counts.total() - len(self._first)) > 0:
+            lines.append(f"and {rest} more")
+        return "\n  ".join(lines)
+
+
+def box_fault(box: Sequence[float], width: int, height: int) -> Fault | None:
+    """What makes a box unusable, if anything.
+
+    Args:
+        box: xyxy in pixels, edges from 0.
+        width, height: of its image, in pixels.
+    """
+    if len(box) != 4 or not all(math.isfinite(value) for value in box):
+        return Fault.NOT_A_BOX
+    x1, y1, x2, y2 = box
+    if x2 <= x1 or y2 <= y1:
+        return Fault.NO_AREA
+    if x2 <= 0 or y2 <= 0 or x1 >= width or y1 >= height:
+        return Fault.OUTSIDE
+    return None
+
+
+def clip_box(box: Box, width: int, height: int) -> Box:
+    """The part of an xyxy box that lies inside an image of `width` x `height` pixels."""
+    x1, y1, x2, y2 = box
+    return max(x1, 0.0), max(y1, 0.0), min(x2, float(width)), min(y2, float(height))
