@@ -137,8 +137,8 @@ class SSDLite(nn.Module):
         return self
 
     def _resized(self, images: Sequence[Tensor]) -> Tensor:
-        """[C, H, W] of any sizes -> [B, C, *size], bilinear without antialiasing, as the training images are."""
-        return torch.cat([F.interpolate(image[None], self.size, mode="bilinear") for image in images])
+        """[C, H, W] of any sizes -> [B, C, *size], bilinear with antialiasing, as the training images are."""
+        return torch.cat([F.interpolate(image[None], self.size, mode="bilinear", antialias=True) for image in images])
 
     def _relative_targets(
         self, targets: Sequence[Target] | None, sizes: Sequence[tuple[int, int]], device: torch.device

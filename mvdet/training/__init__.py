@@ -1,0 +1,1 @@
+"""What PyTorch Lightning does not bring: the tasks, their data, their recipes."""

@@ -1,0 +1,109 @@
+"""A training run from its recipe to its report."""
+
+import dataclasses
+from pathlib import Path
+from typing import Any
+
+import pytorch_lightning as pl
+import yaml
+from pytorch_lightning.callbacks import Callback, LearningRateMonitor, ModelCheckpoint, TQDMProgressBar
+from pytorch_lightning.loggers import CSVLogger, TensorBoardLogger
+
+from mvdet.training.detection_data import detection_dataset
+from mvdet.training.detection_task import DetectionTask
+from mvdet.training.ema import ExponentialMovingAverage
+from mvdet.training.interruption import SaveOnInterruption
+from mvdet.training.resume import LAST, find_checkpoint
+from mvdet.training.ssdlite_recipe import SSDLiteRecipe
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class RunResult:
+    """What a run leaves.
+
+    Attributes:
+        output: its folder.
+        best: the checkpoint with the best AP, averaged weights.
+        metrics: of the last evaluation.
+    """
+
+    output: Path
+    best: Path
+    metrics: dict[str, float]
+
+
+def train_detector(recipe: SSDLiteRecipe) -> RunResult:
+    """Train by a recipe.
+
+        OUTPUT/recipe.yaml                        every setting
+        OUTPUT/checkpoints/best.ckpt, last.ckpt   and the two newest by step
+        OUTPUT/logs/, OUTPUT/tensorboard/         losses, learning rate, metrics: CSV and TensorBoard
+
+    Raises:
+        FileExistsError: the output folder holds a run, and nothing says to resume it.
+        FileNotFoundError, ValueError, ConnectionError: as the data, the weights and the checkpoint.
+        mvdet.training.detection_task.NonFiniteLossError: the loss became NaN or infinite.
+    """
+    output = recipe.output or _new_folder(Path("runs/ssdlite"))
+    checkpoints = output / "checkpoints"
+    if recipe.resume is None and checkpoints.is_dir() and any(checkpoints.glob("*.ckpt")):
+        raise FileExistsError(f"{output} holds a run; --resume auto goes on with it, another --output starts one")
+    resumed = find_checkpoint(checkpoints, recipe.resume)
+    pl.seed_everything(recipe.seed, workers=True, verbose=False)
+    task = DetectionTask(recipe, detection_dataset(recipe, train=True), detection_dataset(recipe, train=False))
+    output.mkdir(parents=True, exist_ok=True)
+    settings = task.hparams["recipe"]
+    (output / "recipe.yaml").write_text(yaml.safe_dump(_plain(settings), sort_keys=False), encoding="utf-8")
+    best = ModelCheckpoint(checkpoints, "best", monitor="AP", mode="max", enable_version_counter=False)
+    trainer = pl.Trainer(
+        accelerator=recipe.accelerator,
+        devices=_devices(recipe.devices),
+        num_nodes=recipe.num_nodes,
+        precision=recipe.precision,  # type: ignore[arg-type]
+        max_epochs=recipe.epochs,
+        check_val_every_n_epoch=recipe.evaluate_every,
+        gradient_clip_val=recipe.gradient_clip or None,
+        sync_batchnorm=recipe.sync_batch_norm,
+        use_distributed_sampler=False,  # the loaders share out the images themselves
+        callbacks=[best, *_callbacks(recipe, checkpoints)],
+        # a folder for each start: a resumed run keeps what was logged before
+        logger=[CSVLogger(output, name="logs"), TensorBoardLogger(output, name="tensorboard")],
+        log_every_n_steps=1,
+        num_sanity_val_steps=0,
+        enable_model_summary=False,
+    )
+    trainer.fit(task, ckpt_path=resumed, weights_only=True)
+    metrics = {name: float(value) for name, value in trainer.callback_metrics.items() if name.startswith("A")}
+    return RunResult(output, Path(best.best_model_path), metrics)
+
+
+def _callbacks(recipe: SSDLiteRecipe, checkpoints: Path) -> list[Callback]:
+    every: Any = {"every_n_epochs": 1, "save_on_train_epoch_end": True}
+    if recipe.checkpoint_every:
+        every = {"every_n_train_steps": recipe.checkpoint_every}
+    newest = ModelCheckpoint(
+        checkpoints, "{step:08d}", monitor="step", mode="max", save_top_k=2, save_last=True, **every
+    )
+    newest.CHECKPOINT_NAME_LAST = LAST.removesuffix(".ckpt")
+    callbacks: list[Callback] = [newest, LearningRateMonitor("step"), TQDMProgressBar(refresh_rate=5)]
+    callbacks.append(SaveOnInterruption(checkpoints / LAST))
+    if recipe.ema_momentum:
+        callbacks.append(ExponentialMovingAverage(recipe.ema_momentum))
+    return callbacks
+
+
+def _devices(text: str) -> int | str:
+    """Lightning takes a number as a count and a string as a list: --devices 2 is two of them."""
+    return int(text) if text.lstrip("-").isdigit() else text
+
+
+def _new_folder(parent: Path) -> Path:
+    """train, train2, train3 ...: the first that is not there, as ultralytics numbers its runs."""
+    number = 1
+    while (folder := parent / f"train{number if number > 1 else ''}").exists():
+        number += 1
+    return folder
+
+
+def _plain(settings: dict) -> dict:
+    return {key: list(value) if isinstance(value, tuple) else value for key, value in settings.items()}
