@@ -1,0 +1,106 @@
+"""Everything an evaluation leaves behind, in one folder, and the table for the terminal."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+from mvdet.evaluation.coco import Backend, CocoMetrics, IouType, evaluate_coco
+from mvdet.evaluation.ground_truth import GroundTruthSource, read_ground_truth
+from mvdet.evaluation.matching import match_detections
+from mvdet.evaluation.mistakes import ImageSource, write_mistakes
+from mvdet.evaluation.plots import plot_confusion_matrix, plot_precision_recall
+from mvdet.evaluation.results import ResultsSource, read_results, write_results
+
+SCORE_THRESHOLD = 0.25
+"""For the confusion matrix and the mistakes; ultralytics' choice for its confusion matrix."""
+
+
+def write_report(
+    output: Path,
+    ground_truth: GroundTruthSource,
+    results: ResultsSource,
+    metrics: CocoMetrics,
+    *,
+    images: ImageSource | None = None,
+    score_threshold: float = SCORE_THRESHOLD,
+) -> None:
+    """Write results, metrics and pictures.
+
+        results.json           the detections, COCO's format
+        metrics.json           `CocoMetrics.as_dict()`
+        precision_recall.png   at IoU 0.5
+        confusion_matrix.png   at IoU 0.5 and the score threshold
+        mistakes/              contact_sheet.png and index.html; only with `images`
+
+    Files of these names are overwritten, others stay.
+
+    Args:
+        output: the folder, created where it is missing.
+        ground_truth: COCO instances.
+        results: COCO results.
+        metrics: `evaluate_coco` of the two.
+        images: where the pictures are; None leaves out the mistakes.
+        score_threshold: detections below are left out of the confusion matrix and the mistakes.
+
+    Raises:
+        FileNotFoundError: an image is not there.
+        ValueError: input that is not as COCO has it, or an image that cannot be read.
+    """
+    truth = read_ground_truth(ground_truth)
+    entries = read_results(results) if isinstance(results, str | Path) else results
+    matching = match_detections(truth, entries, score_threshold=score_threshold, iou_type=metrics.iou_type)
+    output.mkdir(parents=True, exist_ok=True)
+    write_results(output / "results.json", entries)
+    (output / "metrics.json").write_text(json.dumps(metrics.as_dict(), indent=2) + "\n", encoding="utf-8")
+    plot_precision_recall(output / "precision_recall.png", metrics)
+    plot_confusion_matrix(
+        output / "confusion_matrix.png",
+        matching.confusion_matrix(),
+        list(truth.class_names.values()),
+        score_threshold=score_threshold,
+    )
+    if images is not None:
+        write_mistakes(output / "mistakes", matching, images)
+
+
+def evaluate_results_file(
+    annotations: Path,
+    results: Path,
+    output: Path,
+    *,
+    images: Path | None = None,
+    backend: Backend = "faster-coco-eval",
+    iou_type: IouType = "bbox",
+    score_threshold: float = SCORE_THRESHOLD,
+) -> CocoMetrics:
+    """Score a results json and write the report; see `evaluate_coco` and `write_report` for arguments and errors.
+
+    Raises:
+        NotADirectoryError: `images` is not a folder.
+    """
+    if images is not None and not images.is_dir():
+        raise NotADirectoryError(f"{images}: no such folder of images")
+    truth = read_ground_truth(annotations)
+    metrics = evaluate_coco(truth, results, backend=backend, iou_type=iou_type)
+    write_report(output, truth, results, metrics, images=images, score_threshold=score_threshold)
+    return metrics
+
+
+def format_table(metrics: CocoMetrics) -> str:
+    """The twelve numbers and each class, in per cent with one decimal, `-` where there is no number."""
+    counts = (f"{getattr(metrics, key)} {key}" for key in ("images", "objects", "crowds", "detections"))
+    lines = [f"{', '.join(counts)}; {metrics.iou_type}, {metrics.backend} {metrics.backend_version}", ""]
+    numbers = list(metrics.numbers.items())
+    for half in (numbers[:6], numbers[6:]):
+        lines += ["  ".join(f"{name:>6}" for name, _ in half), "  ".join(f"{_percent(v):>6}" for _, v in half), ""]
+    width = max(len("class"), *map(len, metrics.per_class))
+    lines.append(f"{'class':<{width}}  {'objects':>7}  {'AP':>6}  {'AP50':>6}")
+    for name, numbers_of in metrics.per_class.items():
+        ap, ap50 = map(_percent, (numbers_of.AP, numbers_of.AP50))
+        lines.append(f"{name:<{width}}  {numbers_of.objects:>7}  {ap:>6}  {ap50:>6}")
+    return "\n".join(lines)
+
+
+def _percent(value: float | None) -> str:
+    return "-" if value is None else f"{100 * value:.1f}"
