@@ -81,8 +81,10 @@ class DetectionTask(pl.LightningModule):
             ids = [int(target["image_id"]) for target in targets]
             shown = {name: value.item() for name, value in losses.items()}
             raise NonFiniteLossError(f"step {self.global_step}: the loss is not finite: {shown}; image ids {ids}")
-        self.log_dict({name: value.detach() for name, value in losses.items()}, batch_size=len(targets))
-        self.log("loss", loss.detach(), prog_bar=True, batch_size=len(targets))
+        # Each process divides by the mean number of matched anchors: the mean of theirs is the loss of all images.
+        logged = {name: value.detach() for name, value in losses.items()}
+        self.log_dict(logged, batch_size=len(targets), sync_dist=True)
+        self.log("loss", loss.detach(), prog_bar=True, batch_size=len(targets), sync_dist=True)
         self.log("lr", self.trainer.optimizers[0].param_groups[0]["lr"], prog_bar=True)
         return loss
 

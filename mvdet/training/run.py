@@ -1,13 +1,16 @@
 """A training run from its recipe to its report."""
 
 import dataclasses
+import os
 from pathlib import Path
 from typing import Any
 
 import pytorch_lightning as pl
+import torch
 import yaml
 from pytorch_lightning.callbacks import Callback, LearningRateMonitor, ModelCheckpoint, TQDMProgressBar
 from pytorch_lightning.loggers import CSVLogger, TensorBoardLogger
+from pytorch_lightning.utilities import rank_zero_only
 
 from mvdet.training.detection_data import detection_dataset
 from mvdet.training.detection_task import DetectionTask
@@ -15,6 +18,8 @@ from mvdet.training.ema import ExponentialMovingAverage
 from mvdet.training.interruption import SaveOnInterruption
 from mvdet.training.resume import LAST, find_checkpoint
 from mvdet.training.ssdlite_recipe import SSDLiteRecipe
+
+_OUTPUT_VARIABLE = "MVDET_RUN_OUTPUT"
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -44,7 +49,7 @@ def train_detector(recipe: SSDLiteRecipe) -> RunResult:
         FileNotFoundError, ValueError, ConnectionError: as the data, the weights and the checkpoint.
         mvdet.training.detection_task.NonFiniteLossError: the loss became NaN or infinite.
     """
-    output = recipe.output or _new_folder(Path("runs/ssdlite"))
+    output = recipe.output or _default_output(Path("runs/ssdlite"))
     checkpoints = output / "checkpoints"
     if recipe.resume is None and checkpoints.is_dir() and any(checkpoints.glob("*.ckpt")):
         raise FileExistsError(f"{output} holds a run; --resume auto goes on with it, another --output starts one")
@@ -52,8 +57,9 @@ def train_detector(recipe: SSDLiteRecipe) -> RunResult:
     pl.seed_everything(recipe.seed, workers=True, verbose=False)
     task = DetectionTask(recipe, detection_dataset(recipe, train=True), detection_dataset(recipe, train=False))
     output.mkdir(parents=True, exist_ok=True)
-    settings = task.hparams["recipe"]
-    (output / "recipe.yaml").write_text(yaml.safe_dump(_plain(settings), sort_keys=False), encoding="utf-8")
+    if _rank() == 0:
+        settings = _plain(task.hparams["recipe"])
+        (output / "recipe.yaml").write_text(yaml.safe_dump(settings, sort_keys=False), encoding="utf-8")
     best = ModelCheckpoint(checkpoints, "best", monitor="AP", mode="max", enable_version_counter=False)
     trainer = pl.Trainer(
         accelerator=recipe.accelerator,
@@ -63,7 +69,7 @@ def train_detector(recipe: SSDLiteRecipe) -> RunResult:
         max_epochs=recipe.epochs,
         check_val_every_n_epoch=recipe.evaluate_every,
         gradient_clip_val=recipe.gradient_clip or None,
-        sync_batchnorm=recipe.sync_batch_norm,
+        sync_batchnorm=recipe.sync_batch_norm and torch.cuda.is_available() and recipe.accelerator != "cpu",
         use_distributed_sampler=False,  # the loaders share out the images themselves
         callbacks=[best, *_callbacks(recipe, checkpoints)],
         # a folder for each start: a resumed run keeps what was logged before
@@ -92,16 +98,32 @@ def _callbacks(recipe: SSDLiteRecipe, checkpoints: Path) -> list[Callback]:
     return callbacks
 
 
+def _rank() -> int:
+    """Of this process, before Lightning's trainer exists; 0 where there is one process only."""
+    return int(getattr(rank_zero_only, "rank", None) or 0)
+
+
 def _devices(text: str) -> int | str:
     """Lightning takes a number as a count and a string as a list: --devices 2 is two of them."""
     return int(text) if text.lstrip("-").isdigit() else text
 
 
-def _new_folder(parent: Path) -> Path:
-    """train, train2, train3 ...: the first that is not there, as ultralytics numbers its runs."""
+def _default_output(parent: Path) -> Path:
+    """train, train2, train3 ...: the first that is not there, as ultralytics numbers its runs.
+
+    The processes that Lightning starts for further devices take the first one's, through the environment.
+
+    Raises:
+        ValueError: in a further process that was started otherwise, which cannot know the first one's folder.
+    """
+    if _rank():
+        if _OUTPUT_VARIABLE not in os.environ:
+            raise ValueError("several processes that are not started by Lightning itself need the same --output")
+        return Path(os.environ[_OUTPUT_VARIABLE])
     number = 1
     while (folder := parent / f"train{number if number > 1 else ''}").exists():
         number += 1
+    os.environ[_OUTPUT_VARIABLE] = str(folder)
     return folder
 
 
