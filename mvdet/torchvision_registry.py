@@ -2,11 +2,13 @@
 
 The one place that touches what torchvision keeps to itself (`_api.register_model`, `_presets`). `import mvdet` calls
 `register` as soon as torchvision.models is imported, which mvdet.models does itself: so this module imports that only
-when something is built. Written for torchvision 0.21 to 0.29, tested with 0.29.
+when something is built. Imported by itself, it registers at its end.
+Written for torchvision 0.21 to 0.29, tested with 0.29.
 """
 
 from collections.abc import Callable
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -26,10 +28,12 @@ from mvdet.checkpoints.manifest import PublishedWeights, manifest
 class MobileViTWeights(WeightsEnum):
     """Published weights of one of our networks; `meta` says where they come from and how they were evaluated."""
 
-    def get_state_dict(self, *args: Any, **kwargs: Any) -> dict[str, Tensor]:
-        """The weights under our names, for RGB images; downloaded on first use. Takes no argument of torch.hub's."""
-        if args or kwargs:
-            raise TypeError(f"get_state_dict takes no arguments here, got {args or kwargs}")
+    def get_state_dict(self, *, progress: bool = True, check_hash: bool = True) -> dict[str, Tensor]:
+        """The weights under our names, for RGB images; downloaded on first use.
+
+        The arguments are torchvision's and change nothing: a download always shows its progress, unless
+        huggingface_hub's setting `HF_HUB_DISABLE_PROGRESS_BARS` forbids it, and the hash is always checked.
+        """
         from mvdet.models.registry import create_model
 
         with torch.device("meta"):  # shapes only
@@ -50,7 +54,8 @@ def register() -> None:
 def _builder(name: str, enum: type[MobileViTWeights]) -> Callable[..., nn.Module]:
     def build(
         *,
-        weights: enum | str | None = None,  # type: ignore[valid-type]  # torchvision reads the enum off here
+        weights: enum | str | Path | None = None,  # type: ignore[valid-type]  # torchvision reads the enum off here
+        progress: bool = True,
         num_classes: int = 1000,
         in_channels: int = 3,
         dropout: float | None = None,
@@ -58,16 +63,23 @@ def _builder(name: str, enum: type[MobileViTWeights]) -> Callable[..., nn.Module
         from mvdet.models.registry import create_model
 
         chosen: Any = weights
-        if isinstance(chosen, str) and chosen.removeprefix(f"{enum.__name__}.") in enum.__members__:
-            chosen = enum.__members__[chosen.removeprefix(f"{enum.__name__}.")]
-        if not isinstance(chosen, str):
+        if isinstance(chosen, str):
+            owner, _, member = chosen.rpartition(".")
+            if owner != enum.__name__ and owner.endswith("_Weights"):
+                raise TypeError(f"expected a member of {enum.__name__}, got {chosen!r}")
+            if owner in ("", enum.__name__):
+                chosen = enum.__members__.get(member, chosen)
+        if not isinstance(chosen, (str, Path)):
             chosen = enum.verify(chosen)
         if isinstance(chosen, enum):
             chosen = chosen.meta["name"]
         return create_model(name, num_classes=num_classes, in_channels=in_channels, dropout=dropout, weights=chosen)
 
     build.__name__ = build.__qualname__ = name
-    build.__doc__ = f"{name}, see `mvdet.create_model`; `weights` is a member of {enum.__name__}, or what that takes."
+    build.__doc__ = (
+        f"{name}, see `mvdet.create_model`; `weights` is a member of {enum.__name__}, or what that takes. "
+        "`progress` is torchvision's and changes nothing, see `MobileViTWeights.get_state_dict`."
+    )
     return build
 
 
@@ -108,3 +120,6 @@ def _weights(entry: PublishedWeights) -> Weights:
             "_docs": f"{entry.name}, published by {entry.publisher}.",
         },
     )
+
+
+register()

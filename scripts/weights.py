@@ -32,6 +32,7 @@ def _parser() -> argparse.ArgumentParser:
 
     command = commands.add_parser("get", help="download a published file, and say where it is")
     command.add_argument("name", help="a name of `list`")
+    command.add_argument("--force", action="store_true", help="download it anew, and forget the hash seen before")
     command.set_defaults(run=_get)
 
     command = commands.add_parser("inspect", help="say what a weights file is")
@@ -57,7 +58,7 @@ def _list(arguments: argparse.Namespace) -> None:
 
 
 def _get(arguments: argparse.Namespace) -> None:
-    print(fetch(get_published(arguments.name)))
+    print(fetch(get_published(arguments.name), force=arguments.force))
 
 
 def _inspect(arguments: argparse.Namespace) -> None:

@@ -2,7 +2,7 @@
 
 import hashlib
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -13,6 +13,8 @@ class FileServer(ThreadingHTTPServer):
 
     Attributes:
         requests: (method, path, Range header or None) of each request.
+        after_break: called after each of them.
+        ignore_ranges: answer with the whole file, whatever part is asked for.
         break_off: how many more answers end halfway, although their headers promise everything.
     """
 
@@ -21,6 +23,8 @@ class FileServer(ThreadingHTTPServer):
         self.folder = folder
         self.requests: list[tuple[str, str, str | None]] = []
         self.break_off = 0
+        self.ignore_ranges = False
+        self.after_break: Callable[[], object] = int
 
     @property
     def url(self) -> str:
@@ -48,6 +52,9 @@ class _Handler(BaseHTTPRequestHandler):
             self.end_headers()
             return
         content = path.read_bytes()
+        etag = f'"{hashlib.sha256(content).hexdigest()}"'
+        if self.server.ignore_ranges or self.headers.get("If-Range", etag) != etag:
+            wanted = None
         start = int(wanted.removeprefix("bytes=").partition("-")[0]) if wanted else 0
         if start >= len(content):
             self.send_response(416)
@@ -59,12 +66,13 @@ class _Handler(BaseHTTPRequestHandler):
         if wanted:
             self.send_header("Content-Range", f"bytes {start}-{len(content) - 1}/{len(content)}")
         self.send_header("Accept-Ranges", "bytes")
-        self.send_header("ETag", f'"{hashlib.sha256(content).hexdigest()}"')
+        self.send_header("ETag", etag)
         self.send_header("X-Repo-Commit", "0" * 40)
         self.end_headers()
         if with_body and self.server.break_off:
             self.server.break_off -= 1
             self.wfile.write(content[start : (start + len(content)) // 2])
+            self.server.after_break()
             self.close_connection = True
         elif with_body:
             self.wfile.write(content[start:])

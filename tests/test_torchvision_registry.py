@@ -12,9 +12,9 @@ import torchvision
 from PIL import Image
 
 import mvdet
+from mvdet import torchvision_registry
 from mvdet.backbones import VARIANTS
 from mvdet.checkpoints.download import cache_dir
-from mvdet import torchvision_registry
 
 get_model = torchvision.models.get_model
 
@@ -24,7 +24,14 @@ def python(code: str) -> subprocess.CompletedProcess:
 
 
 @pytest.mark.parametrize(
-    "imports", ["import mvdet, torchvision", "import torchvision, mvdet", "import mvdet.models, torchvision"]
+    "imports",
+    [
+        "import mvdet, torchvision",
+        "import torchvision, mvdet",
+        "import mvdet.models, torchvision",
+        "import mvdet.torchvision_registry, torchvision",
+        "import os; os.environ['MVDET_AUTOLOAD'] = '0'; import mvdet, torchvision",
+    ],
 )
 def test_importing_mvdet_is_enough_in_any_order(imports: str) -> None:
     result = python(f"{imports}; print('mobilevit_xxs' in torchvision.models.list_models())")
@@ -53,6 +60,12 @@ def test_every_variant(name: str) -> None:
         assert copy.deepcopy(member) is member
 
 
+def test_members_pass_to_a_fresh_process() -> None:
+    member = torchvision.models.get_model_weights("mobilevit_s").DEFAULT
+    result = python(f"import pickle; print(pickle.loads({pickle.dumps(member)!r}).meta['name'])")
+    assert (result.stdout, result.stderr) == ("mobilevit_s.apple_in1k\n", "")
+
+
 def test_transforms_are_the_published_ones() -> None:
     weights = torchvision.models.get_model_weights("mobilevit_s")
     images = weights.DEFAULT.transforms()(Image.new("RGB", (640, 480), (255, 0, 0)))
@@ -63,7 +76,7 @@ def test_transforms_are_the_published_ones() -> None:
 
 
 @pytest.mark.parametrize(
-    "weights", ["DEFAULT", "MobileViT_XXS_Weights.DEFAULT", "APPLE_IN1K", "apple", "enum", "path"]
+    "weights", ["DEFAULT", "MobileViT_XXS_Weights.DEFAULT", "APPLE_IN1K", "apple", "enum", "path", "Path"]
 )
 def test_weights(weights: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TORCH_HOME", str(tmp_path))
@@ -72,9 +85,14 @@ def test_weights(weights: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
     source = mvdet.create_model("mobilevit_xxs")
     torch.save(mvdet.checkpoints.export_state_dict(source, "cvnets"), path)
     enum = torchvision.models.get_model_weights("mobilevit_xxs")
-    model = get_model("mobilevit_xxs", weights={"enum": enum.DEFAULT, "path": str(path)}.get(weights, weights))
+    model = get_model(
+        "mobilevit_xxs",
+        weights={"enum": enum.DEFAULT, "path": str(path), "Path": path}.get(weights, weights),
+        progress=False,
+    )
     assert all(torch.equal(value, model.state_dict()[key]) for key, value in source.state_dict().items())
-    assert torch.equal(enum.DEFAULT.get_state_dict()["head.weight"], source.head.weight)
+    state_dict = enum.DEFAULT.get_state_dict(progress=False, check_hash=True)
+    assert torch.equal(state_dict["head.weight"], source.head.weight)
     with pytest.raises(ValueError, match="have 1000 classes, the model has 5"):
         get_model("mobilevit_xxs", weights=enum.DEFAULT, num_classes=5)
 
@@ -82,6 +100,10 @@ def test_weights(weights: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
 def test_weights_of_another_model() -> None:
     with pytest.raises(TypeError, match="expected MobileViT_S_Weights but received MobileViT_XS_Weights"):
         get_model("mobilevit_s", weights=torchvision.models.get_model_weights("mobilevit_xs").DEFAULT)
+    with pytest.raises(
+        TypeError, match=r"expected a member of MobileViT_S_Weights, got 'MobileViT_XS_Weights.DEFAULT'"
+    ):
+        get_model("mobilevit_s", weights="MobileViT_XS_Weights.DEFAULT")
     with pytest.raises(TypeError, match="pretrained"):
         get_model("mobilevit_s", pretrained=True)
 

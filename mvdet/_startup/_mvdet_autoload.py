@@ -23,9 +23,10 @@ class RegisterAfter:
     It stays in place: an import that failed is tried again, and a reload registers again.
     """
 
-    def __init__(self, target: str, registration: str) -> None:
+    def __init__(self, target: str, registration: str, advice: str = "") -> None:
         self.target = target
         self.registration = registration
+        self.advice = advice
         self.asking = False
 
     def find_spec(
@@ -59,8 +60,6 @@ class RegisterAfter:
 
     def install(self) -> None:
         """Put the finder in place, once; register at once where the target has been imported already."""
-        if os.environ.get("MVDET_AUTOLOAD", "1") == "0":
-            return
         if not any(getattr(finder, "registration", None) == self.registration for finder in sys.meta_path):
             sys.meta_path.insert(0, self)
         if self.target in sys.modules:
@@ -71,7 +70,9 @@ class RegisterAfter:
         try:
             from importlib import import_module
 
-            import_module(self.registration).register()
+            module = import_module(self.registration)
+            if not getattr(module.__spec__, "_initializing", False):  # it imports the target, and registers at its end
+                module.register()
         except Exception as error:
             self.warn(error)
 
@@ -80,8 +81,7 @@ class RegisterAfter:
         import warnings
 
         warnings.warn(
-            f"mvdet could not register with {self.target} ({type(error).__name__}: {error}); "
-            "MVDET_AUTOLOAD=0 keeps it from trying",
+            f"mvdet could not register with {self.target} ({type(error).__name__}: {error}){self.advice}",
             RuntimeWarning,
             stacklevel=2,
         )
@@ -89,4 +89,5 @@ class RegisterAfter:
 
 def install() -> None:
     """Register with ultralytics in this process, as soon as it is imported."""
-    RegisterAfter(TARGET, REGISTRATION).install()
+    if os.environ.get("MVDET_AUTOLOAD", "1") != "0":
+        RegisterAfter(TARGET, REGISTRATION, "; MVDET_AUTOLOAD=0 keeps it from trying").install()

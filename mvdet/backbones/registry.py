@@ -13,12 +13,16 @@ def list_backbones() -> list[str]:
     return list(VARIANTS)
 
 
+def did_you_mean(name: object, allowed: Iterable[str], most: int = 3) -> str:
+    """ "did you mean a or b? " with the nearest allowed names, nothing where none is near."""
+    near = get_close_matches(str(name).lower(), list(allowed), n=most, cutoff=0.5)
+    return f"did you mean {' or '.join(near)}? " if near else ""
+
+
 def unknown_name_message(kind: str, name: object, allowed: Iterable[str]) -> str:
     """One line: the name received, the nearest allowed ones, and all of them."""
     allowed = list(allowed)
-    near = get_close_matches(str(name).lower(), allowed, n=3, cutoff=0.5)
-    hint = f"did you mean {' or '.join(near)}? " if near else ""
-    return f"unknown {kind} {name!r}; {hint}available: {', '.join(allowed)}"
+    return f"unknown {kind} {name!r}; {did_you_mean(name, allowed)}available: {', '.join(allowed)}"
 
 
 def get_variant(name: str) -> VariantSpec:
@@ -30,26 +34,6 @@ def get_variant(name: str) -> VariantSpec:
     if name not in VARIANTS:
         raise ValueError(unknown_name_message("backbone", name, VARIANTS))
     return VARIANTS[name]
-
-
-def resolve_name(name: str, weights: str | Path | None) -> str:
-    """`name`, or the variant of the weights where it is "auto".
-
-    Raises:
-        ValueError: if `name` is "auto" and no weights decide which one it is.
-    """
-    if name != "auto":
-        return name
-    if weights is None:
-        raise ValueError("the name 'auto' takes the variant from the weights, and there are none")
-    from mvdet.checkpoints import describe_weights  # checkpoints imports backbones: the arrow points the other way
-
-    variants = describe_weights(weights).variants
-    if len(variants) != 1:
-        raise ValueError(
-            f"{weights}: could be {' or '.join(variants) or 'no published variant'}; name the one you mean"
-        )
-    return variants[0]
 
 
 def create_backbone(
@@ -64,7 +48,8 @@ def create_backbone(
     """A MobileViT feature pyramid.
 
     Args:
-        name: one of `list_backbones()`, or "auto" for the one that the weights (a file or a folder) are of.
+        name: one of `list_backbones()`, or "auto" for the one that the weights (a file, a folder or a full
+            published name) are of.
         out_strides: levels to return, ascending, out of 2, 4, 8, 16, 32.
         output_stride: 8, 16 or 32; smaller values dilate the deeper levels and keep their resolution.
         in_channels: channels of the images.
@@ -81,7 +66,12 @@ def create_backbone(
         FileNotFoundError: if `weights` is no name, file or folder.
         ConnectionError: if published weights must be downloaded and cannot be.
     """
-    name = resolve_name(name, weights)
+    if weights is not None:
+        from mvdet.checkpoints.locate import resolve_name  # checkpoints imports backbones, not the other way round
+
+        name = resolve_name(name, weights)
+    elif name == "auto":
+        raise ValueError("the name 'auto' takes the variant from the weights, and there are none")
     backbone = MobileViTBackbone(
         get_variant(name),
         out_strides=out_strides,

@@ -2,7 +2,7 @@
 
 import logging
 from collections.abc import Mapping, Sequence
-from typing import Literal
+from typing import Literal, get_args
 
 import torch
 from torch import Tensor, nn
@@ -10,12 +10,11 @@ from torch import Tensor, nn
 from mvdet.backbones.pyramid import MobileViTBackbone
 from mvdet.checkpoints.formats import detect_format, get_format
 from mvdet.checkpoints.identify import count_classes, find_task, find_variants, is_class_layer, variant_name
-from mvdet.checkpoints.key_format import listed
+from mvdet.checkpoints.messages import listed, plain
 
 logger = logging.getLogger(__name__)
 
-_STEM = "backbone.stem.conv.weight"
-_HEADS = ("head.", "aux_head.")
+STEM = "backbone.stem.conv.weight"
 HeadChoice = Literal["load", "skip"]
 
 
@@ -36,7 +35,8 @@ def convert_state_dict(
         source: "cvnets" (Apple's ml-cvnets, any release), "timm", "transformers" or "mvdet"; None recognises it by its
             keys.
         bgr: whether the source network expects BGR images, so that the stem's input channels are flipped. None takes
-            what the source's published files are: BGR for v1 of ml-cvnets and transformers, RGB otherwise.
+            what the source's published files are: BGR for v1 of ml-cvnets and transformers, RGB otherwise; a stem that
+            does not read three channels is then left as it is.
         head: "load" everything, or "skip" the layers whose size follows the number of classes: they stay as `to` has
             them, and the log says which.
 
@@ -45,22 +45,37 @@ def convert_state_dict(
 
     Raises:
         ValueError: for an unknown source, weights of another variant, task or number of classes, a key without a
-            counterpart on either side, or a tensor of another shape.
+            counterpart on either side, a tensor of another shape or kind of number, or `bgr=True` where the stem does
+            not read three channels.
+        TypeError: if `to` is no backbone and holds none.
     """
-    if head not in ("load", "skip"):
-        raise ValueError(f"head must be 'load' or 'skip', got {head!r}")
+    check_head(head)
     backbone = backbone_of(to)
     key_format = detect_format(state_dict) if source is None else get_format(source)
-    converted = key_format.read(state_dict)
+    strangers = key_format.leftovers(state_dict)
+    left = set(strangers)
+    converted = key_format.read({key: value for key, value in state_dict.items() if key not in left})
     _check_variant(converted, backbone)
-    if (backbone.spec.version in key_format.bgr_versions if bgr is None else bgr) and _STEM in converted:
-        converted[_STEM] = converted[_STEM].flip(1)
+    flip_stem(converted, backbone.spec.version in key_format.bgr_versions if bgr is None else bgr, asked=bgr is True)
     if to is backbone:
-        return check_backbone(converted, backbone)
+        return check_backbone(converted, backbone, strangers)
     wanted = to.state_dict()
-    converted = _with_head(converted, wanted, head)
-    _check_fits(converted, wanted)
+    converted, left_out = _with_head(converted, wanted, head)
+    _check_fits(converted, wanted, strangers)
+    if head == "skip":
+        task = find_task(wanted)
+        logger.warning(
+            "head='skip': %s of the weights left out, the model keeps its own %s",
+            listed(left_out) or "nothing",
+            listed(key for key in wanted if is_class_layer(key, task)),
+        )
     return converted
+
+
+def check_head(head: object) -> None:
+    """Raise ValueError unless `head` is one of `HeadChoice`."""
+    if head not in get_args(HeadChoice):
+        raise ValueError(f"head must be {' or '.join(map(repr, get_args(HeadChoice)))}, got {head!r}")
 
 
 def export_state_dict(model: nn.Module, target: str, *, bgr: bool | None = None) -> dict[str, Tensor]:
@@ -71,22 +86,24 @@ def export_state_dict(model: nn.Module, target: str, *, bgr: bool | None = None)
             their classifier that it is, to be loaded with `strict=False`.
         target: "cvnets", "timm" or "transformers".
         bgr: whether the other network is to be fed BGR images, so that the stem's input channels are flipped. None
-            takes what their published files are: BGR for v1 of ml-cvnets and transformers, RGB otherwise.
+            takes what their published files are: BGR for v1 of ml-cvnets and transformers, RGB otherwise; a stem that
+            does not read three channels is then left as it is.
 
     Returns:
-        Contiguous tensors, none sharing memory with another, so that safetensors takes them, too.
+        Contiguous copies: none shares memory with the model or another, so that safetensors takes them, too.
 
     Raises:
-        ValueError: for an unknown target, a fused model, or a head that the other implementation does not have.
+        ValueError: for an unknown target, a fused model, a head that the other implementation does not have, or
+            `bgr=True` where the stem does not read three channels.
+        TypeError: if `model` is no backbone and holds none.
     """
-    key_format = get_format(target)
+    key_format = get_format(target, "target")
     backbone = backbone_of(model)
     state = {("backbone." if model is backbone else "") + key: value for key, value in model.state_dict().items()}
     if "backbone.stem.norm.weight" not in state:
         raise ValueError("a fused model has no batch normalisation left to export; export it before fuse()")
-    if backbone.spec.version in key_format.bgr_versions if bgr is None else bgr:
-        state[_STEM] = state[_STEM].flip(1)
-    state = {key: value.detach().contiguous() for key, value in state.items()}
+    state = {key: value.detach().clone(memory_format=torch.contiguous_format) for key, value in state.items()}
+    flip_stem(state, backbone.spec.version in key_format.bgr_versions if bgr is None else bgr, asked=bgr is True)
     return key_format.write(state, backbone.spec, find_task(state)) if key_format.rows else state
 
 
@@ -108,24 +125,42 @@ def _check_variant(converted: Mapping[str, Tensor], backbone: MobileViTBackbone)
         raise ValueError(f"the weights are {' or '.join(found)}'s, the model is {wanted}")
 
 
-def check_backbone(converted: Mapping[str, Tensor], backbone: MobileViTBackbone) -> dict[str, Tensor]:
+def flip_stem(converted: dict[str, Tensor], flip: bool, *, asked: bool) -> None:
+    """Turn the order of the stem's input channels round, in place, where it reads three; our names with their prefix.
+
+    Raises:
+        ValueError: if that was asked for and the stem reads another number.
+    """
+    stem = converted.get(STEM)
+    if stem is None or stem.dim() != 4:
+        return
+    if asked and stem.shape[1] != 3:
+        raise ValueError(f"bgr=True is for networks of three input channels, {STEM} is {list(stem.shape)}")
+    if flip and stem.shape[1] == 3:
+        converted[STEM] = stem.flip(1)
+
+
+def check_backbone(
+    converted: Mapping[str, Tensor], backbone: MobileViTBackbone, strangers: Sequence[str] = ()
+) -> dict[str, Tensor]:
     """The backbone's part of `converted`, our names with their prefix: no head, no level that it was not to build.
 
     Raises:
-        ValueError: if anything else is left over, missing, or of another shape.
+        ValueError: if anything else is left over (`strangers`, too), missing, or of another shape or kind of number.
     """
     unbuilt = [f"stages.{level}." for level in range(len(backbone.stages), len(backbone.spec.stages))]
     if backbone.expand is None:
         unbuilt.append("expand.")
     part = {key.removeprefix("backbone."): value for key, value in converted.items() if key.startswith("backbone.")}
     part = {key: value for key, value in part.items() if not key.startswith(tuple(unbuilt))}
-    strangers = [key for key in converted if not key.startswith(("backbone.", *_HEADS))]
     _check_fits(part, backbone.state_dict(), strangers)
     return part
 
 
-def _with_head(converted: dict[str, Tensor], wanted: Mapping[str, Tensor], head: HeadChoice) -> dict[str, Tensor]:
-    """`converted`, its head checked, or that of the model in its place."""
+def _with_head(
+    converted: dict[str, Tensor], wanted: Mapping[str, Tensor], head: HeadChoice
+) -> tuple[dict[str, Tensor], list[str]]:
+    """`converted`, its head checked, or that of the model in its place, and the keys that are left out then."""
     found_task, task = find_task(converted), find_task(wanted)
     if found_task not in (task, "backbone"):
         raise ValueError(
@@ -134,17 +169,12 @@ def _with_head(converted: dict[str, Tensor], wanted: Mapping[str, Tensor], head:
     if head == "skip":
         kept = {key: value for key, value in wanted.items() if is_class_layer(key, task)}
         left_out = [key for key in converted if is_class_layer(key, task)]
-        logger.warning(
-            "head='skip': %s of the weights left out, the model keeps its own %s",
-            listed(left_out) or "nothing",
-            listed(kept),
-        )
-        return {key: value for key, value in converted.items() if key not in left_out} | kept
+        return {key: value for key, value in converted.items() if key not in left_out} | kept, left_out
     found, own = count_classes(converted), count_classes(wanted)
     if found != own:
         what = "have no head" if found is None else f"have {found} classes"
         raise ValueError(f"the weights {what}, the model has {own} classes; head='skip' loads all but the class layers")
-    return converted
+    return converted, []
 
 
 def _check_fits(converted: Mapping[str, Tensor], wanted: Mapping[str, Tensor], strangers: Sequence[str] = ()) -> None:
@@ -153,12 +183,20 @@ def _check_fits(converted: Mapping[str, Tensor], wanted: Mapping[str, Tensor], s
         problems.append(f"{len(unexpected)} keys that the model does not have: {listed(unexpected)}")
     if missing := [key for key in wanted if key not in converted]:
         problems.append(f"{len(missing)} keys of the model are not in the weights: {listed(missing)}")
+    pairs = [(plain(key), value, wanted[key]) for key, value in converted.items() if key in wanted]
     shapes = [
-        f"{key} is {list(value.shape)}, the model wants {list(wanted[key].shape)}"
-        for key, value in converted.items()
-        if key in wanted and torch.is_tensor(value) and value.shape != wanted[key].shape
+        f"{key} is {list(value.shape)}, the model wants {list(other.shape)}"
+        for key, value, other in pairs
+        if value.shape != other.shape
     ]
     if shapes:
-        problems.append(f"{len(shapes)} tensors of another shape: {listed(shapes)}")
+        problems.append(f"{len(shapes)} tensors of another shape: {listed(shapes, cut=250)}")
+    kinds = [
+        f"{key} is {value.dtype}, the model wants {other.dtype}"
+        for key, value, other in pairs
+        if value.is_floating_point() != other.is_floating_point()
+    ]
+    if kinds:
+        problems.append(f"{len(kinds)} tensors of another kind of number: {listed(kinds, cut=250)}")
     if problems:
         raise ValueError("the weights are not of this model; " + "; ".join(problems))

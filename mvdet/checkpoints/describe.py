@@ -3,11 +3,13 @@
 from dataclasses import dataclass
 from pathlib import Path
 
+from torch import Tensor
+
 from mvdet.backbones.variants import VARIANTS
 from mvdet.checkpoints.files import read_state_dict
-from mvdet.checkpoints.folder import read_folder
 from mvdet.checkpoints.formats import detect_format
 from mvdet.checkpoints.identify import count_classes, find_task, find_variants
+from mvdet.checkpoints.locate import WeightsFile, find_local
 
 _BUFFERS = ("running_mean", "running_var", "num_batches_tracked")
 
@@ -34,6 +36,18 @@ class WeightsInfo:
     bgr: bool
     num_params: int
 
+    @property
+    def variant(self) -> str:
+        """The one network that it can be of.
+
+        Raises:
+            ValueError: if there are several, or none; names them and the file.
+        """
+        if len(self.variants) != 1:
+            found = " or ".join(self.variants) or "no published variant"
+            raise ValueError(f"{self.path}: could be {found}; name the one you mean")
+        return self.variants[0]
+
 
 def describe_weights(weights: str | Path) -> WeightsInfo:
     """Read a file, or a folder with `config.json`, and say what it is.
@@ -42,10 +56,12 @@ def describe_weights(weights: str | Path) -> WeightsInfo:
         FileNotFoundError: if there is no such file or folder.
         ValueError: if it cannot be read safely, is of no known source, or its folder says another variant than it has.
     """
-    path, folder = Path(weights), None
-    if path.is_dir():
-        folder = read_folder(path)
-        path = folder.weights
+    return describe(find_local(weights))[0]
+
+
+def describe(file: WeightsFile) -> tuple[WeightsInfo, dict[str, Tensor]]:
+    """What a file is, and what it holds, under its own names; raises as `describe_weights`."""
+    path = file.path
     state_dict = read_state_dict(path)
     try:
         key_format = detect_format(state_dict)
@@ -53,16 +69,18 @@ def describe_weights(weights: str | Path) -> WeightsInfo:
     except ValueError as error:
         raise ValueError(f"{path}: {error}") from None
     variants = find_variants(converted)
-    if folder is not None and folder.variant not in variants:
-        raise ValueError(f"{path}: config.json says {folder.variant}, the weights are {' or '.join(variants)}'s")
+    if file.variant is not None and file.variant not in variants:
+        found = " or ".join(variants) or "no published variant"
+        raise ValueError(f"{path}: config.json says {file.variant}, the weights are {found}'s")
     versions = {VARIANTS[name].version for name in variants}
     bgr = bool(versions) and versions <= key_format.bgr_versions
-    return WeightsInfo(
+    info = WeightsInfo(
         path=path,
         source=key_format.name,
         variants=tuple(variants),
         task=find_task(converted),
         num_classes=count_classes(converted),
-        bgr=bgr if folder is None or folder.bgr is None else folder.bgr,
+        bgr=bgr if file.bgr is None else file.bgr,
         num_params=sum(value.numel() for key, value in converted.items() if not key.endswith(_BUFFERS)),
     )
+    return info, state_dict

@@ -5,14 +5,18 @@ huggingface_hub's downloader, which does both, and torch.hub says where to.
 """
 
 import hashlib
+import logging
 from http import HTTPStatus
 from pathlib import Path
 from urllib.parse import urlsplit
 
 import torch
 
+from mvdet.checkpoints.files import read_state_dict
 from mvdet.checkpoints.manifest import PublishedWeights
+from mvdet.checkpoints.messages import first_line
 
+logger = logging.getLogger(__name__)
 HUB_URL = "https://huggingface.co/{hub_id}/resolve/main/{file}"
 
 
@@ -21,17 +25,23 @@ def cache_dir() -> Path:
     return Path(torch.hub.get_dir()) / "checkpoints"
 
 
-def fetch(entry: PublishedWeights) -> Path:
+def fetch(entry: PublishedWeights, *, force: bool = False) -> Path:
     """The local path of a published file, downloaded with a progress bar where it is not there yet.
 
     Its SHA-256 must be the manifest's, or where that knows none, the one seen on the first download.
 
+    Args:
+        entry: the file.
+        force: download it anew, whatever is there, and forget the hash seen before.
+
     Raises:
         ConnectionError: if it cannot be downloaded; says which file to fetch by hand, and where to put it.
-        ValueError: if its hash is not the expected one; names the file.
+        ValueError: if what was downloaded is no weights file, or its hash is not the expected one; names the file.
     """
-    path = _cached(entry) or _download(entry)
-    _verify(entry, path)
+    path = None if force else _cached(entry)
+    if path is None:
+        path = _download(entry, force=force)
+    _verify(entry, path, renew=force)
     return path
 
 
@@ -57,47 +67,71 @@ def _cached(entry: PublishedWeights) -> Path | None:
     return None
 
 
-def _download(entry: PublishedWeights) -> Path:
+def _download(entry: PublishedWeights, *, force: bool) -> Path:
     from huggingface_hub.errors import HfHubHTTPError
 
     # The library that huggingface_hub speaks HTTP with changes between releases; its errors are this one's bases.
     http_errors: tuple[type[Exception], ...] = HfHubHTTPError.__bases__
     try:
-        return _download_url(entry) if entry.url is not None else _download_from_hub(entry)
+        return _download_url(entry, force=force) if entry.url is not None else _download_from_hub(entry, force=force)
     except (OSError, *http_errors) as error:  # type: ignore[misc]
-        source, path = places(entry)[0]
-        reason = str(error).partition("\n")[0] or type(error).__name__
+        by_hand = ", or ".join(
+            f"{source} {'by hand and save it ' if not i else ''}as {path}"
+            for i, (source, path) in enumerate(places(entry))
+        )
+        reason = first_line(error).rstrip(".")
         raise ConnectionError(
-            f"cannot download {entry.name} ({reason}). Fetch {source} by hand and save it as {path}, "
-            "or give the path of your copy as weights"
+            f"cannot download {entry.name} ({reason}). Fetch {by_hand}, or give the path of your copy as weights"
         ) from None
 
 
-def _download_url(entry: PublishedWeights) -> Path:
+def _download_url(entry: PublishedWeights, *, force: bool) -> Path:
     from filelock import FileLock
-    from huggingface_hub.errors import HfHubHTTPError
-    from huggingface_hub.file_download import http_get
 
     ((source, path),) = places(entry)
     path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(path.name + ".incomplete")
+    partial, validator = (path.with_name(path.name + suffix) for suffix in (".incomplete", ".validator"))
     with FileLock(path.with_name(path.name + ".lock")):  # the processes of a distributed run ask at the same time
-        if not path.is_file():
-            with partial.open("ab") as file:
-                try:
-                    http_get(source, file, resume_size=file.tell(), displayed_filename=entry.name)
-                except HfHubHTTPError as error:
-                    # Nothing beyond what is there already: start again, rather than trust a file nobody has finished.
-                    status = getattr(error.response, "status_code", None)
-                    if status != HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE:
-                        raise
-                    file.truncate(0)
-                    http_get(source, file, displayed_filename=entry.name)
+        if force:
+            partial.unlink(missing_ok=True)
+        if force or not path.is_file():
+            _get(source, partial, validator, entry.name)
+            validator.unlink(missing_ok=True)
+            try:
+                read_state_dict(partial)
+            except ValueError as error:
+                partial.unlink()
+                raise ValueError(f"{source} gave no weights, nothing was kept: {error}") from None
             partial.replace(path)
     return path
 
 
-def _download_from_hub(entry: PublishedWeights) -> Path:
+def _get(source: str, partial: Path, validator: Path, shown: str) -> None:
+    """Download into `partial`, going on where that ends if the server still has the same file (by `validator`)."""
+    from huggingface_hub.errors import HfHubHTTPError
+    from huggingface_hub.file_download import http_get
+    from huggingface_hub.utils import get_session
+
+    answer = get_session().head(source).headers
+    etag = answer.get("ETag", "")
+    current = answer.get("Last-Modified", "") if etag.startswith("W/") else etag or answer.get("Last-Modified", "")
+    if not (current and validator.is_file() and validator.read_text() == current):
+        partial.unlink(missing_ok=True)
+        validator.write_text(current)
+    headers = {"If-Range": current} if current else None
+    with partial.open("ab") as file:
+        try:
+            http_get(source, file, resume_size=file.tell(), headers=headers, displayed_filename=shown)
+        except HfHubHTTPError as error:
+            # Nothing beyond what is there already: start again, rather than trust a file nobody has finished.
+            status = getattr(error.response, "status_code", None)
+            if status != HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE:
+                raise
+            file.truncate(0)
+            http_get(source, file, headers=headers, displayed_filename=shown)
+
+
+def _download_from_hub(entry: PublishedWeights, *, force: bool) -> Path:
     from huggingface_hub import hf_hub_download
     from huggingface_hub.errors import EntryNotFoundError, LocalEntryNotFoundError
 
@@ -105,26 +139,53 @@ def _download_from_hub(entry: PublishedWeights) -> Path:
     missing: list[str] = []
     for file in entry.hub_files or ():
         try:
-            return Path(hf_hub_download(entry.hub_id, file))
+            path = Path(hf_hub_download(entry.hub_id, file, force_download=force))
         except LocalEntryNotFoundError:  # not in the cache, and the hub is out of reach
             raise
         except EntryNotFoundError:
             missing.append(file)
+        else:
+            for _, by_hand in places(entry):  # comes first where it is there: it was, and was not to be used
+                by_hand.unlink(missing_ok=True)
+            return path
     raise FileNotFoundError(f"{entry.hub_id} has no {' or '.join(missing)}")
 
 
-def _verify(entry: PublishedWeights, path: Path) -> None:
+def _verify(entry: PublishedWeights, path: Path, *, renew: bool) -> None:
     with path.open("rb") as file:
         found = hashlib.file_digest(file, "sha256").hexdigest()
     record = cache_dir() / f"{entry.name}{path.suffix}.sha256"
     expected, where = entry.sha256, "the manifest"
-    if expected is None and record.is_file():
-        expected, where = record.read_text().strip(), str(record)
+    if expected is None and not renew and (recorded := _recorded(record)):
+        expected, where = recorded, str(record)
     if expected is None:
-        record.parent.mkdir(parents=True, exist_ok=True)
-        record.write_text(found + "\n")
+        _record(path, record, found, renew=renew)
     elif found != expected:
         raise ValueError(
-            f"{path}: SHA-256 is {found}, {where} says {expected}: not the published file. Delete it to download it "
-            "again, or give its path as weights if you mean it"
+            f"{path}: SHA-256 is {found}, {where} says {expected}: not the published file. Delete it"
+            f"{'' if entry.sha256 else f' and {record}'} (`python scripts/weights.py get {entry.name} --force`) to "
+            "download it again, or give its path as weights if you mean it"
         )
+
+
+def _recorded(record: Path) -> str:
+    return record.read_text().strip() if record.is_file() else ""
+
+
+def _record(path: Path, record: Path, found: str, *, renew: bool) -> None:
+    """Keep the hash of the first download, once the file is known to hold weights."""
+    from filelock import FileLock
+
+    try:
+        read_state_dict(path)
+    except ValueError:
+        return  # whoever loads it is told
+    try:
+        record.parent.mkdir(parents=True, exist_ok=True)
+        with FileLock(record.with_name(record.name.removesuffix(".sha256") + ".lock")):
+            if renew or not _recorded(record):
+                written = record.with_name(record.name + ".incomplete")
+                written.write_text(found + "\n")
+                written.replace(record)
+    except OSError as error:  # a cache that is only read
+        logger.warning("%s: the hash of %s is not recorded: %s", record, path, first_line(error))

@@ -7,6 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from mvdet.backbones.variants import VARIANTS
+from mvdet.checkpoints.folder_config import find_variant
+from mvdet.checkpoints.messages import first_line, plain
 
 # In the order in which transformers and timm prefer them.
 WEIGHT_FILES = ("model.safetensors", "pytorch_model.bin")
@@ -33,16 +35,19 @@ def read_folder(folder: Path) -> WeightsFolder:
 
     Raises:
         FileNotFoundError: if the folder has no `config.json` or no weights; names what it looked for.
-        ValueError: if the configuration is no JSON, or not of a known variant.
+        ValueError: if the configuration is no JSON, or not of a known variant: names the field that differs.
     """
     config = _read_json(folder / "config.json")
     weights = next((folder / name for name in WEIGHT_FILES if (folder / name).is_file()), None)
     if weights is None:
         raise FileNotFoundError(f"{folder}: no weights file, looked for {' and '.join(WEIGHT_FILES)}")
-    variant = _variant(config)
+    try:
+        variant = find_variant(config)
+    except ValueError as error:
+        raise ValueError(f"{folder / 'config.json'}: {error}") from None
     if variant is None:
         shown = {key: config.get(key) for key in ("architecture", "architectures", "model_type") if key in config}
-        raise ValueError(f"{folder / 'config.json'}: not a MobileViT of a known variant: {shown}")
+        raise ValueError(f"{folder / 'config.json'}: not a MobileViT of a known variant: {plain(shown, 300)}")
     bgr = None
     if VARIANTS[variant].version == 1 and (folder / "preprocessor_config.json").is_file():
         flips = _read_json(folder / "preprocessor_config.json").get("do_flip_channel_order")
@@ -55,29 +60,8 @@ def _read_json(path: Path) -> Mapping[str, Any]:
         raise FileNotFoundError(f"{path.parent}: a folder of weights has a {path.name}, this one has not")
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
-    except ValueError as error:
-        raise ValueError(f"{path}: not JSON ({error})") from None
+    except (ValueError, RecursionError) as error:
+        raise ValueError(f"{path}: not JSON ({first_line(error)})") from None
     if not isinstance(content, dict):
         raise ValueError(f"{path}: holds no JSON object but {type(content).__name__}")
     return content
-
-
-def _variant(config: Mapping[str, Any]) -> str | None:
-    if "architecture" in config:  # timm
-        name = str(config["architecture"])
-        return name if name in VARIANTS else None
-    match config.get("model_type"):
-        case "mobilevit":
-            widths = config.get("neck_hidden_sizes", [16, 32, 64, 96, 128, 160, 640])  # transformers' defaults
-            return next((name for name in VARIANTS if widths == _neck_widths(name)), None)
-        case "mobilevitv2":
-            width = config.get("width_multiplier", 1.0)
-            widths_v2 = {name: spec.stem_channels / 32 for name, spec in VARIANTS.items() if spec.version == 2}
-            return next((name for name, known in widths_v2.items() if known == width), None)
-        case _:
-            return None
-
-
-def _neck_widths(name: str) -> list[int]:
-    spec = VARIANTS[name]
-    return [spec.stem_channels, *(stage.out_channels for stage in spec.stages), spec.expand_channels]

@@ -3,7 +3,8 @@
 from collections.abc import Iterable
 
 from mvdet.checkpoints.cvnets import CVNETS
-from mvdet.checkpoints.key_format import KeyFormat, listed
+from mvdet.checkpoints.key_format import KeyFormat
+from mvdet.checkpoints.messages import listed
 from mvdet.checkpoints.own import OWN
 from mvdet.checkpoints.timm import TIMM
 from mvdet.checkpoints.transformers import TRANSFORMERS
@@ -11,14 +12,14 @@ from mvdet.checkpoints.transformers import TRANSFORMERS
 FORMATS = {key_format.name: key_format for key_format in (CVNETS, TIMM, TRANSFORMERS, OWN)}
 
 
-def get_format(name: str) -> KeyFormat:
-    """A format by its name.
+def get_format(name: str, what: str = "source") -> KeyFormat:
+    """A format by its name; `what` is what the caller calls it.
 
     Raises:
         ValueError: for an unknown name, with the known ones.
     """
     if name not in FORMATS:
-        raise ValueError(f"source must be one of {', '.join(FORMATS)}, got {name!r}")
+        raise ValueError(f"{what} must be one of {', '.join(FORMATS)}, got {name!r}")
     return FORMATS[name]
 
 

@@ -6,13 +6,8 @@ from collections.abc import Iterable, Mapping
 from torch import Tensor
 
 from mvdet.backbones.variants import VARIANTS, VariantSpec
+from mvdet.checkpoints.own import HEADS, head_keys
 
-# What only the head of that task has.
-_HEADS = {
-    "detection": r"head\.predictors\.",
-    "segmentation": r"head\.aspp\.",
-    "classification": r"head\.(weight|bias)$",
-}
 # The layers whose size follows the number of classes.
 _CLASS_LAYERS = {
     "detection": r"head\.predictors\.(\d+\.pointwise|\d+)\.(weight|bias)$",
@@ -26,8 +21,9 @@ _LAST_PREDICTOR, _ANCHORS, _OFFSETS = "head.predictors.5.bias", 4, 4
 def find_task(keys: Iterable[str]) -> str:
     """ "classification", "detection", "segmentation", or "backbone" where no head is among the keys."""
     keys = list(keys)
-    for task, pattern in _HEADS.items():
-        if any(re.match(pattern, key) for key in keys):
+    for task in HEADS:
+        pattern = re.compile(head_keys(task))
+        if any(pattern.match(key) for key in keys):
             return task
     return "backbone"
 

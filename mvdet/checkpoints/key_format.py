@@ -9,10 +9,12 @@ import torch
 from torch import Tensor
 
 from mvdet.backbones.variants import VariantSpec
+from mvdet.checkpoints.messages import listed, plain
 
 # What a module of any implementation keeps; rows of a table name modules, and these are common to all.
 _LEAF = r"\.(?P<leaf>weight|bias|running_mean|running_var|num_batches_tracked)"
-_DISTRIBUTED = "module."  # what DistributedDataParallel puts before every key
+# What DistributedDataParallel, AveragedModel and torch.compile put before every key.
+_WRAPPED = re.compile(r"^((module|_orig_mod)\.)+")
 _PLACEHOLDER = re.compile(r"\\\{(\w+)\\\}")
 
 
@@ -59,6 +61,7 @@ class KeyFormat:
         rows: the table. A key that no row knows keeps its name, and is then reported as left over.
         aliases: regular expressions and replacements for what some of their files put around their names.
         prefixes: what they put before the network's own keys, by (task, version); nothing where not listed.
+        kept: a regular expression for the beginnings of keys that are called what we call them.
         bgr_versions: MobileViT versions whose published weights expect BGR images.
     """
 
@@ -67,11 +70,12 @@ class KeyFormat:
     rows: tuple[Row, ...] = ()
     aliases: tuple[tuple[str, str], ...] = ()
     prefixes: Mapping[tuple[str, int], str] = field(default_factory=dict)
+    kept: str = r"backbone\."
     bgr_versions: frozenset[int] = frozenset()
 
     def recognises(self, keys: Iterable[str]) -> bool:
         """Whether keys are of this format."""
-        return any(re.search(self.signature, key.removeprefix(_DISTRIBUTED)) for key in keys)
+        return any(re.search(self.signature, _WRAPPED.sub("", key)) for key in keys)
 
     def read(self, state_dict: Mapping[str, Tensor]) -> dict[str, Tensor]:
         """The same tensors under our names, what they keep apart put together.
@@ -84,15 +88,20 @@ class KeyFormat:
         for key in state_dict:
             name, part, parts = self._our_name(key)
             if (other := found.setdefault(name, {}).setdefault(part, key)) != key:
-                raise ValueError(f"two keys stand for {name!r}: {other!r} and {key!r}")
-            wanted[name] = parts
+                raise ValueError(f"two keys stand for {plain(name)}: {plain(other)} and {plain(key)}")
+            wanted[name] = parts or 1
         converted = {}
         for name, keys in found.items():
             if len(keys) != wanted[name]:
-                raise ValueError(f"{name!r} needs {wanted[name]} tensors, only {', '.join(keys.values())} is there")
+                raise ValueError(f"{name} needs {wanted[name]} tensors, only {listed(keys.values())} is there")
             tensors = [state_dict[keys[part]] for part in range(wanted[name])]
             converted[name] = tensors[0] if len(tensors) == 1 else torch.cat(tensors)
         return converted
+
+    def leftovers(self, keys: Iterable[str]) -> list[str]:
+        """Keys that are neither in the table nor kept: this implementation does not write them."""
+        names = {key: self._our_name(key) for key in keys}
+        return [key for key, (name, _, parts) in names.items() if not parts and not re.match(self.kept, name)]
 
     def write(self, state_dict: Mapping[str, Tensor], spec: VariantSpec, task: str) -> dict[str, Tensor]:
         """The inverse of `read`, for a network of `spec` inside a model for `task`.
@@ -115,8 +124,8 @@ class KeyFormat:
         return written
 
     def _our_name(self, key: str) -> tuple[str, int, int]:
-        """Our name of one of their keys, which part of our tensor it is, and out of how many."""
-        key = key.removeprefix(_DISTRIBUTED)
+        """Our name of one of their keys, which part of our tensor it is, and of how many: 0 where no row knows it."""
+        key = _WRAPPED.sub("", key)
         for alias, replacement in self.aliases:
             key = re.sub(alias, replacement, key, count=1)
         for row, patterns in self._readers:
@@ -126,7 +135,7 @@ class KeyFormat:
                     if "layer" in numbers:
                         numbers["s"] = numbers["t"] = numbers["layer"] - 1
                     return f"{row.ours.format(**numbers)}.{match['leaf']}", part, len(patterns)
-        return key, 0, 1
+        return key, 0, 0
 
     def _their_names(self, key: str, spec: VariantSpec) -> list[str]:
         for row, pattern in self._writers:
@@ -152,10 +161,3 @@ def _pattern(template: str) -> re.Pattern[str]:
         return f"(?P<{match[1]}>{'[2-4]' if match[1] == 't' else '[0-9]+'})"
 
     return re.compile(_PLACEHOLDER.sub(number, re.escape(template)) + _LEAF)
-
-
-def listed(items: Iterable[str], shown: int = 10) -> str:
-    """The first ten items, and how many more there are."""
-    items = list(items)
-    more = f" and {len(items) - shown} more" if len(items) > shown else ""
-    return ", ".join(items[:shown]) + more

@@ -2,14 +2,13 @@
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, fields
-from difflib import get_close_matches
 from functools import cache
 from pathlib import Path
 from typing import Any
 
 import yaml
 
-from mvdet.backbones.registry import unknown_name_message
+from mvdet.backbones.registry import did_you_mean, unknown_name_message
 from mvdet.resources import resource
 
 # How a model's name follows from its task and its backbone's.
@@ -69,6 +68,10 @@ class PublishedWeights:
         """Whether the file's own network expects BGR images."""
         return self.channel_order == "BGR"
 
+    def is_called(self, text: str) -> bool:
+        """Whether a `weights=` string means this file, for the model that it is for; "DEFAULT" is left to the order."""
+        return text in (self.publisher, self.tag, self.name)
+
 
 def read_manifest(path: Path) -> dict[str, PublishedWeights]:
     """The entries of a manifest by name, in the file's order.
@@ -100,9 +103,8 @@ def get_published(name: str) -> PublishedWeights:
         ValueError: for an unknown name, with the nearest ones.
     """
     if name not in manifest():
-        near = get_close_matches(name, manifest(), n=3, cutoff=0.5)
-        hint = f"; did you mean {' or '.join(near)}?" if near else ""
-        raise ValueError(f"no published weights are named {name!r}{hint}; `python scripts/weights.py list` shows all")
+        hint = did_you_mean(name, manifest())
+        raise ValueError(f"no published weights are named {name!r}; {hint}`python scripts/weights.py list` shows all")
     return manifest()[name]
 
 
@@ -117,22 +119,31 @@ def find_published(name: str, *, variant: str | None, task: str) -> PublishedWei
     Raises:
         ValueError: if there are no such weights; says which there are for this model.
     """
-    mine = [entry for entry in manifest().values() if entry.variant == variant and entry.task == task]
+    mine = published_for(variant, task)
     for entry in mine:
-        if name in ("DEFAULT", entry.publisher, entry.tag, entry.name):
+        if name == "DEFAULT" or entry.is_called(name):
             return entry
     if name in manifest():
         other = manifest()[name]
         raise ValueError(f"weights {name!r} are {other.variant}'s for {other.task}, the model is {variant} for {task}")
+    if not mine:
+        raise ValueError(f"unknown weights {name!r}: nothing is published for {variant or 'such a network'} for {task}")
     raise ValueError(unknown_name_message("weights", name, weight_names(mine)) + "; or the path of a file or folder")
+
+
+def published_for(variant: str | None, task: str) -> list[PublishedWeights]:
+    """The entries for one network, None for one that nobody has published, in the manifest's order."""
+    return [entry for entry in manifest().values() if entry.variant == variant and entry.task == task]
 
 
 def weight_names(entries: Iterable[PublishedWeights]) -> list[str]:
     """What `weights=` may say for a model that has these entries."""
     entries = list(entries)
-    return list(dict.fromkeys(["DEFAULT", *(e.publisher for e in entries), *(e.tag for e in entries)]))
+    return list(
+        dict.fromkeys([*(["DEFAULT"] if entries else []), *(e.publisher for e in entries), *(e.tag for e in entries)])
+    )
 
 
 def is_weights_name(text: str) -> bool:
     """Whether a `weights=` string is meant as a name, of any model's, and not as a path."""
-    return text == "DEFAULT" or any(text in (e.publisher, e.tag, e.name) for e in manifest().values())
+    return text == "DEFAULT" or any(entry.is_called(text) for entry in manifest().values())

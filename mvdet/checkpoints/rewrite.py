@@ -1,17 +1,18 @@
 """Weights files from one implementation's names to another's."""
 
+from collections.abc import Mapping
 from pathlib import Path
 
 import safetensors.torch
+import torch
+from torch import Tensor
 
-from mvdet.backbones.pyramid import MobileViTBackbone
-from mvdet.backbones.variants import VARIANTS
-from mvdet.checkpoints.convert import check_backbone
-from mvdet.checkpoints.describe import WeightsInfo, describe_weights
-from mvdet.checkpoints.files import read_state_dict
+from mvdet.backbones.pyramid import LEVEL_STRIDES, MobileViTBackbone
+from mvdet.backbones.variants import VARIANTS, VariantSpec
+from mvdet.checkpoints.convert import STEM, check_backbone, flip_stem
+from mvdet.checkpoints.describe import WeightsInfo, describe
 from mvdet.checkpoints.formats import get_format
-
-_STEM = "backbone.stem.conv.weight"
+from mvdet.checkpoints.locate import find_local
 
 
 def rewrite_weights(
@@ -39,22 +40,37 @@ def rewrite_weights(
         raise ValueError(f"{output}: converted weights are written as .safetensors, got {output.suffix!r}")
     if not output.absolute().parent.is_dir():
         raise FileNotFoundError(f"{output}: no folder {output.absolute().parent}")
-    target = get_format(to)
-    info = describe_weights(weights)
-    if len(info.variants) != 1:
-        raise ValueError(f"{info.path}: could be {' or '.join(info.variants) or 'no published variant'}")
-    spec = VARIANTS[info.variants[0]]
-    converted = get_format(info.source).read(read_state_dict(info.path))
-    check_backbone(converted, MobileViTBackbone(spec, expand_output="backbone.expand.conv.weight" in converted))
-    is_bgr = info.bgr if bgr is None else bgr
-    if is_bgr != (spec.version in target.bgr_versions):
-        converted[_STEM] = converted[_STEM].flip(1)
+    target = get_format(to, "target")
+    info, state_dict = describe(find_local(weights))
+    spec = VARIANTS[info.variant]
+    source = get_format(info.source)
+    strangers = source.leftovers(state_dict)
+    converted = source.read({key: value for key, value in state_dict.items() if key not in strangers})
+    try:
+        check_backbone(converted, _backbone_of(converted, spec), strangers)
+        is_bgr = info.bgr if bgr is None else bgr
+        flip_stem(converted, is_bgr != (spec.version in target.bgr_versions), asked=bgr is True)
+    except ValueError as error:
+        raise ValueError(f"{info.path}: {error}") from None
     written = target.write(converted, spec, info.task) if target.rows else converted
     partial = output.with_name(output.name + ".incomplete")
     safetensors.torch.save_file(
         {key: value.contiguous() for key, value in written.items()},
         partial,
-        metadata={"format": "pt", "variant": info.variants[0], "source": info.source},
+        metadata={"format": "pt", "variant": info.variant, "source": info.source},
     )
     partial.replace(output)
     return info
+
+
+def _backbone_of(converted: Mapping[str, Tensor], spec: VariantSpec) -> MobileViTBackbone:
+    """A backbone of the levels and the image channels that the weights are of."""
+    level = max(int(key.split(".")[2]) for key in converted if key.startswith("backbone.stages."))
+    stem = converted.get(STEM)
+    with torch.device("meta"):  # shapes only
+        return MobileViTBackbone(
+            spec,
+            out_strides=(LEVEL_STRIDES[level],),
+            in_channels=stem.shape[1] if stem is not None and stem.dim() == 4 else 3,
+            expand_output="backbone.expand.conv.weight" in converted,
+        )

@@ -18,6 +18,9 @@ _JPEG_FRAMES = {*range(0xC0, 0xD0)} - {0xC4, 0xC8, 0xCC}  # ITU-T T.81, table B.
 _PNG_START, _PNG_END = b"\x89PNG\r\n\x1a\n", b"IEND\xaeB`\x82"
 _HEAD_BYTES = 65_536
 
+IMAGE_SUFFIXES = (".bmp", ".jp2", ".jpeg", ".jpg", ".pgm", ".png", ".ppm", ".tif", ".tiff", ".webp")
+"""Of the files that are taken for images in a folder; what OpenCV decodes on every platform."""
+
 
 class BadImageError(ValueError):
     """An image that cannot be used.
@@ -31,11 +34,13 @@ class BadImageError(ValueError):
         self.fault = fault
 
 
-def read_image(file: str | Path) -> NDArray[np.uint8]:
+def read_image(file: str | Path, *, upright: bool = False) -> NDArray[np.uint8]:
     """Decode an image file.
 
-    The EXIF orientation is not applied: COCO's and VOC's annotations count the stored pixels, and so do pycocotools and
-    torchvision's data sets.
+    Args:
+        file: the image.
+        upright: apply the EXIF orientation, as viewers do. COCO's and VOC's annotations count the stored pixels, and so
+            do pycocotools and torchvision's data sets: whatever has to do with annotations must not apply it.
 
     Returns:
         [H, W, 3] uint8 RGB; grey becomes three equal channels, transparency is dropped, 16 bits become 8.
@@ -52,7 +57,7 @@ def read_image(file: str | Path) -> NDArray[np.uint8]:
     # OpenCV fills what is missing of a JPEG with grey and says nothing
     if _is_cut_short(data):
         raise BadImageError(Fault.UNREADABLE_IMAGE, f"{file}: the file is cut short ({len(data)} bytes, no end mark)")
-    flags = cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION
+    flags = cv2.IMREAD_COLOR | (0 if upright else cv2.IMREAD_IGNORE_ORIENTATION)
     try:
         image: NDArray[np.uint8] | None = cv2.imdecode(np.frombuffer(data, np.uint8), flags)
     except cv2.error as error:  # it raises for sizes beyond its limit, and returns None for everything else

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import torch
 from torch import Tensor, nn
 from torch.utils.data import DataLoader
-from tqdm import tqdm
+from tqdm import tqdm  # type: ignore[import-untyped]
 
-from mvdet.data.detection import DetectionDataset, Target, collate, init_worker
+from mvdet.data.detection import DetectionDataset, Sample, Target, collate, init_worker
 from mvdet.evaluation.results import Result, to_results
 from mvdet.models.detection_io import TrainedDetector, detect
 
@@ -20,7 +20,7 @@ def choose_device(name: str) -> torch.device:
     Raises:
         ValueError: no such device, or not on this machine.
     """
-    accelerator = torch.accelerator.current_accelerator(check_available=True)
+    accelerator = torch.accelerator.current_accelerator() if torch.accelerator.is_available() else None
     if name == "auto":
         return accelerator or torch.device("cpu")
     try:
@@ -51,7 +51,7 @@ def match_classes(class_names: Sequence[str], dataset: DetectionDataset) -> tupl
         raise ValueError(f"two classes have the same name: {both}")
     for side, missing in (("detector", set(ids) - set(class_names)), ("data set", set(class_names) - set(ids))):
         if missing:
-            raise ValueError(f"classes that the {side} does not have: {', '.join(sorted(missing))}: {both}")
+            raise ValueError(f"classes that the {side} does not have: {', '.join(sorted(missing))}; {both}")
     return tuple(ids[name] for name in class_names)
 
 
@@ -84,17 +84,27 @@ def run_detector(
     if batch_size < 1 or workers < 0:
         raise ValueError(f"batch_size must be at least 1 and workers at least 0, got {batch_size} and {workers}")
     category_ids = match_classes(detector.class_names, dataset)
-    loader: DataLoader[tuple[Tensor, Target]] = DataLoader(
+    loader: DataLoader[Sample] = DataLoader(
         dataset, batch_size, num_workers=workers, collate_fn=collate, worker_init_fn=init_worker
     )
     model = detector.model.to(device)
     results: list[Result] = []
-    for images, targets in tqdm(loader, desc="detect", unit="batch"):
+    for images, targets in tqdm(_batches(loader), desc="detect", unit="batch", total=len(loader)):
         sizes = [(int(height), int(width)) for height, width in (target["orig_size"].tolist() for target in targets)]
         found = detect_batch(model, images, sizes, device)
         for target, detections in zip(targets, found, strict=True):
             results += to_results(int(target["image_id"]), detections, category_ids)
     return results
+
+
+def _batches(loader: DataLoader[Sample]) -> Iterator[tuple[Tensor | list[Tensor], list[Target]]]:
+    """The loader's batches; an error in a worker, which comes as a traceback in text, says what its last line says."""
+    try:
+        yield from loader
+    except ValueError as error:
+        if not str(error).startswith("Caught ValueError in DataLoader worker"):
+            raise
+        raise ValueError(str(error).rstrip().splitlines()[-1].removeprefix("ValueError: ")) from None
 
 
 def detect_batch(

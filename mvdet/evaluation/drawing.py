@@ -65,7 +65,10 @@ def draw_detections(image: NDArray[np.uint8], objects: Sequence[DetectedObject])
     line = max(1, round(text_size / 7))
     ranked = sorted(objects, key=lambda item: item.score)
     for item in ranked:
-        draw.rectangle(_box_area(item, width, height), outline=class_colour(item.label), width=line)
+        colour, (left, top, right, bottom) = class_colour(item.label), _box_area(item, width, height)
+        # A rim, for objects of the box's own colour.
+        draw.rectangle((left - 1, top - 1, right + 1, bottom + 1), outline=_readable_on(colour), width=line + 2)
+        draw.rectangle((left, top, right, bottom), outline=colour, width=line)
     taken: list[Area] = []
     labels: list[tuple[DetectedObject, str, Area]] = []
     for item in reversed(ranked):  # the best choose their places first

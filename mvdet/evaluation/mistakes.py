@@ -13,8 +13,8 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 from matplotlib.patheffects import Stroke, withStroke
 from numpy.typing import NDArray
-from PIL import Image
 
+from mvdet.data.image_files import BadImageError, read_image
 from mvdet.evaluation.ground_truth import Box, GroundTruth, GroundTruthObject, ImageRecord
 from mvdet.evaluation.matching import JudgedDetection, Matching, MissedObject, Verdict
 from mvdet.evaluation.plots import shorten
@@ -184,13 +184,12 @@ def _read_image(images: ImageSource, ground_truth: GroundTruth, image_id: int) -
         file = images / record.file_name
     else:
         file = images(record)
+    if not file.is_file():
+        raise FileNotFoundError(f"{file}: no such file")
     try:
-        with Image.open(file) as image:
-            picture = np.asarray(image.convert("RGB"))
-    except FileNotFoundError:
-        raise
-    except (OSError, Image.DecompressionBombError) as error:
-        raise ValueError(f"{file}: cannot be read as an image: {error}") from error
+        picture = read_image(file)
+    except BadImageError as error:
+        raise ValueError(str(error)) from error
     height, width = picture.shape[:2]
     if (record.width or width, record.height or height) != (width, height):
         wanted = f"{record.width} x {record.height}"

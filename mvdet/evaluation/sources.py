@@ -39,14 +39,15 @@ def find_files(sources: Iterable[str | Path], *, output: Path) -> list[Path]:
         elif path.exists():
             files = [path]
         elif glob.has_magic(str(source)):
-            files = [Path(file) for file in sorted(glob.glob(str(path), recursive=True)) if _is_picture(Path(file))]
+            anchor = Path(path.anchor)  # Path.glob takes relative patterns only
+            files = sorted(file for file in anchor.glob(str(path.relative_to(anchor))) if _is_picture(file))
         else:
             raise FileNotFoundError(f"source not found: {source}")
         if not files:
             allowed = ", ".join((*IMAGE_SUFFIXES, *VIDEO_SUFFIXES))
             raise FileNotFoundError(f"{source}: no image and no video; looked for files ending in {allowed}")
         for file in files:
-            found.setdefault(os.path.abspath(file), file)
+            found.setdefault(str(_absolute(file)), file)
     return list(found.values())
 
 
@@ -58,7 +59,7 @@ def output_names(files: Sequence[Path]) -> dict[Path, PurePath]:
     """
     if not files:
         return {}
-    absolute = [Path(os.path.abspath(file)) for file in files]
+    absolute = [_absolute(file) for file in files]
     top = os.path.commonpath([file.parent for file in absolute])
     names: dict[Path, PurePath] = {}
     taken: set[str] = set()
@@ -83,6 +84,11 @@ def check_not_overwritten(files: Iterable[Path], targets: Iterable[Path]) -> Non
     for target in targets:
         if os.path.realpath(target) in originals:
             raise ValueError(f"{target}: the output would overwrite this source; choose another output folder")
+
+
+def _absolute(file: Path) -> Path:
+    """Without `..`, and without following links, which would lose the names that the user sees."""
+    return Path(os.path.normpath(file.absolute()))
 
 
 def _in_folder(folder: Path) -> list[Path]:

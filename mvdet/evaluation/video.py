@@ -74,7 +74,9 @@ class VideoWriter:
     def __init__(self, file: Path, fps: float, width: int, height: int) -> None:
         self._writer = cv2.VideoWriter(str(file), cv2.VideoWriter.fourcc(*"mp4v"), fps, (width, height))
         if not self._writer.isOpened():
-            raise OSError(f"{file}: OpenCV cannot write a video of {width} x {height} pixels at {fps:g} frames a second")
+            raise OSError(
+                f"{file}: OpenCV cannot write a video of {width} x {height} pixels at {fps:g} frames a second"
+            )
 
     def write(self, frame: NDArray[np.uint8]) -> None:
         """Add a frame, [H, W, 3] uint8 RGB."""

@@ -1,4 +1,4 @@
-"""How detectors are fed, and how they are found again in a training run's checkpoint."""
+"""How detectors are fed, and how they are found: in a training run's checkpoint, by a published name, in a file."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -8,9 +8,17 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from mvdet.backbones.registry import did_you_mean
+from mvdet.checkpoints.describe import describe_weights
 from mvdet.checkpoints.files import read_torch
+from mvdet.checkpoints.manifest import TASK_PREFIXES, find_published, manifest
+from mvdet.checkpoints.ultralytics_file import is_ultralytics_file
+from mvdet.data.coco_classes import COCO_CATEGORY_IDS, COCO_CLASSES
 from mvdet.models.peers import PREFIX, create_peer
 from mvdet.models.registry import create_model
+from mvdet.models.ssdlite import SSDLite
+
+_TASK = "detection"
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +43,70 @@ def build_detector(name: str, num_classes: int, options: Mapping[str, Any]) -> n
     if name.startswith(PREFIX):
         return create_peer(name, num_classes)
     return create_model(name, num_classes=num_classes, **options)
+
+
+def find_detector(model: str | Path) -> TrainedDetector:
+    """The detector that a `--model` argument means.
+
+    Args:
+        model: a published detector, as `ssdlite_mobilevit_s.apple_coco`, or `ssdlite_mobilevit_s` for the one that is
+            DEFAULT; a `.ckpt` file that training saved; or a weights file, or folder, of a detector in any format that
+            `mvdet.load_weights` takes. Weights do not say their classes: 80 are taken for COCO's, others are named
+            class1, class2, ...
+
+    Raises:
+        FileNotFoundError: no such file and no such name; names the nearest one.
+        ValueError: the file cannot be read safely or is no detector's; names the file.
+        ConnectionError: if published weights must be downloaded and cannot be.
+    """
+    published = {name: entry for name, entry in manifest().items() if entry.task == _TASK}
+    short = {TASK_PREFIXES[_TASK] + entry.variant for entry in published.values()}
+    if str(model) in short or str(model) in manifest():
+        return _published_detector(str(model))
+    path = Path(model)
+    if not path.exists():
+        hint = did_you_mean(model, [*sorted(short), *published], most=1)
+        raise FileNotFoundError(f"no model {str(model)!r}: no such file; {hint}published: {', '.join(published)}")
+    if path.suffix == ".ckpt":
+        return load_detector(path)
+    if is_ultralytics_file(path):
+        raise ValueError(f"{path}: a checkpoint of ultralytics; `yolo predict model={path}` runs it")
+    return _detector_of_weights(path)
+
+
+def _published_detector(name: str) -> TrainedDetector:
+    if name in manifest():
+        entry = manifest()[name]
+        if entry.task != _TASK:
+            raise ValueError(f"{name}: weights for {entry.task}, not for {_TASK}")
+    else:
+        entry = find_published("DEFAULT", variant=name.removeprefix(TASK_PREFIXES[_TASK]), task=_TASK)
+    model = create_model(
+        TASK_PREFIXES[_TASK] + entry.variant,
+        weights=entry.name,
+        num_classes=entry.num_classes,
+        size=(entry.image_size, entry.image_size),
+    )
+    return _with_default_classes(model, entry.num_classes)
+
+
+def _detector_of_weights(path: Path) -> TrainedDetector:
+    info = describe_weights(path)
+    if info.task != _TASK or info.num_classes is None:
+        raise ValueError(f"{path}: weights for {info.task}, not for {_TASK}")
+    name = TASK_PREFIXES[_TASK] + info.variant
+    return _with_default_classes(create_model(name, num_classes=info.num_classes, weights=path), info.num_classes)
+
+
+def _with_default_classes(model: nn.Module, num_classes: int) -> TrainedDetector:
+    """A detector whose weights do not say what its classes, the background included, are called."""
+    names: tuple[str, ...] = COCO_CLASSES
+    ids: tuple[int, ...] = COCO_CATEGORY_IDS
+    if num_classes != len(COCO_CLASSES) + 1:
+        ids = tuple(range(1, num_classes))
+        names = tuple(f"class{i}" for i in ids)
+    assert isinstance(model, SSDLite)
+    return TrainedDetector(model.eval(), names, ids, model.size)
 
 
 def load_detector(checkpoint: str | Path) -> TrainedDetector:

@@ -3,12 +3,14 @@
 import inspect
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 from torch import nn
 
-from mvdet.backbones.registry import resolve_name, unknown_name_message
+from mvdet.backbones.registry import unknown_name_message
 from mvdet.backbones.variants import VARIANTS
+from mvdet.checkpoints.convert import HeadChoice, check_head
+from mvdet.checkpoints.locate import resolve_name
 from mvdet.models.classifier import MobileViTClassifier
 from mvdet.models.ssdlite import SSDLite
 
@@ -26,14 +28,14 @@ def create_model(
     *,
     weights: str | Path | None = None,
     weights_backbone: str | Path | None = None,
-    head: Literal["load", "skip"] = "load",
+    head: HeadChoice = "load",
     **options: Any,
 ) -> nn.Module:
     """A network by name: `mobilevit_s` is a classifier, `ssdlite_mobilevit_s` a detector on that backbone.
 
     Args:
-        name: one of `list_models()`; "auto" in place of the backbone's name takes the one that the weights (a file or a
-            folder) are of.
+        name: one of `list_models()`; "auto" in place of the backbone's name takes the one that the weights (a file, a
+            folder or a full published name) are of.
         weights: "DEFAULT", "apple", "timm", "transformers" or another published name of `weights/manifest.yaml`; the
             path of a weights file or folder of any of these sources; None for random weights.
         weights_backbone: the same for the backbone alone, which takes a classifier's weights.
@@ -47,8 +49,9 @@ def create_model(
         FileNotFoundError: if weights are no name, file or folder.
         ConnectionError: if published weights must be downloaded and cannot be.
     """
+    check_head(head)
     prefix = next(prefix for prefix in FAMILIES if name.startswith(prefix))
-    variant = resolve_name(name.removeprefix(prefix), weights or weights_backbone)
+    variant = resolve_name(name.removeprefix(prefix), weights_backbone if weights is None else weights)
     if variant not in VARIANTS:
         raise ValueError(unknown_name_message("model", name, list_models()))
     parameters = inspect.signature(FAMILIES[prefix]).parameters.values()

@@ -4,7 +4,8 @@ from pathlib import Path
 
 from torch import Tensor, nn
 
-from mvdet.backbones.registry import create_backbone, resolve_name
+from mvdet.backbones.registry import create_backbone
+from mvdet.checkpoints.locate import resolve_name
 
 
 class MobileViT(nn.Module):

@@ -5,8 +5,9 @@ from typing import Any
 
 import torch
 
-from mvdet.backbones.registry import resolve_name, unknown_name_message
+from mvdet.backbones.registry import unknown_name_message
 from mvdet.checkpoints import read_weights
+from mvdet.checkpoints.locate import resolve_name
 from mvdet.checkpoints.manifest import is_weights_name
 from mvdet.yolo.modules import MobileViT
 

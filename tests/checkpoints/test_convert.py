@@ -137,7 +137,7 @@ class TestExport:
             export_state_dict(create_backbone("mobilevit_xxs").fuse(), "timm")
 
     def test_unknown_target(self) -> None:
-        with pytest.raises(ValueError, match=r"source must be one of .*, got 'keras'"):
+        with pytest.raises(ValueError, match=r"target must be one of .*, got 'keras'"):
             export_state_dict(create_backbone("mobilevit_xxs"), "keras")
 
     @pytest.mark.parametrize("target", ["timm", "transformers", "cvnets"])
@@ -153,3 +153,79 @@ class TestExport:
         stem, name = backbone.stem.conv.weight, "conv_1.block.conv.weight"
         assert torch.equal(export_state_dict(backbone, "cvnets")[name], stem.flip(1))
         assert torch.equal(export_state_dict(backbone, "cvnets", bgr=False)[name], stem)
+
+
+@pytest.mark.parametrize("source", ["timm", "cvnets", "transformers", "mvdet"])
+@pytest.mark.parametrize("stray", ["head.extra.weight", "aux_head.extra", "head.predictors.x.weight"])
+def test_head_keys_that_nobody_writes_are_no_backbones_business_either(source: str, stray: str) -> None:
+    backbone = create_backbone("mobilevit_xxs")
+    weights = export_state_dict(create_model("mobilevit_xxs"), source) | {stray: torch.zeros(1)}
+    with pytest.raises(ValueError, match=f"1 keys that the model does not have: {stray}$"):
+        convert_state_dict(weights, to=backbone)
+
+
+def test_our_head_in_another_sources_file_is_a_stranger() -> None:
+    weights = export_state_dict(create_model("mobilevit_xxs"), "timm") | {"head.weight": torch.zeros(1)}
+    with pytest.raises(ValueError, match=r"1 keys that the model does not have: head.weight$"):
+        convert_state_dict(weights, to=create_backbone("mobilevit_xxs"))
+
+
+@pytest.mark.parametrize("name", ["ssdlite_mobilevit_xxs", "ssdlite_mobilevitv2_050", "mobilevit_xxs"])
+def test_every_head_of_ours_is_known(name: str) -> None:
+    weights = create_model(name).state_dict()
+    backbone = create_backbone(name.removeprefix("ssdlite_"))
+    assert convert_state_dict(weights, to=backbone).keys() == backbone.state_dict().keys()
+
+
+@pytest.mark.parametrize("dtype", [torch.int8, torch.bool, torch.int64])
+@pytest.mark.parametrize("build", [create_model, create_backbone])
+def test_integers_in_place_of_weights_are_named(build: Callable, dtype: torch.dtype) -> None:
+    to = build("mobilevit_xxs")
+    key = next(iter(to.state_dict()))
+    weights = {**to.state_dict(), key: to.state_dict()[key].to(dtype)}
+    with pytest.raises(
+        ValueError, match=f"1 tensors of another kind of number: {key} is {dtype}, the model wants torch.f"
+    ):
+        convert_state_dict(weights, to=to)
+    half = {k: v.half() if v.is_floating_point() else v for k, v in to.state_dict().items()}
+    assert convert_state_dict(half, to=to).keys() == to.state_dict().keys()
+
+
+@pytest.mark.parametrize("channels", [1, 4])
+def test_stems_of_other_channels_have_no_order(channels: int) -> None:
+    backbone = create_backbone("mobilevit_xxs", in_channels=channels)
+    stem = backbone.stem.conv.weight
+    exported = export_state_dict(backbone, "cvnets")
+    assert torch.equal(exported["conv_1.block.conv.weight"], stem)
+    assert torch.equal(convert_state_dict(exported, to=backbone)["stem.conv.weight"], stem)
+    message = r"bgr=True is for networks of three input channels, backbone.stem.conv.weight is \[16, "
+    with pytest.raises(ValueError, match=message):
+        export_state_dict(backbone, "cvnets", bgr=True)
+    with pytest.raises(ValueError, match=message):
+        convert_state_dict(exported, to=backbone, bgr=True)
+
+
+@pytest.mark.parametrize("target", ["timm", "transformers", "cvnets", "mvdet"])
+def test_what_is_exported_is_a_copy(target: str) -> None:
+    model = create_model("mobilevit_xxs")
+    before = {key: value.clone() for key, value in model.state_dict().items()}
+    for value in export_state_dict(model, target).values():
+        value.zero_()
+    assert all(torch.equal(value, before[key]) for key, value in model.state_dict().items())
+
+
+def test_a_refusal_says_nothing_of_a_head_left_out(caplog: pytest.LogCaptureFixture) -> None:
+    weights = create_model("mobilevit_xxs").state_dict() | {"backbone.extra": torch.zeros(1)}
+    with pytest.raises(ValueError, match=r"backbone.extra"):
+        convert_state_dict(weights, to=create_model("mobilevit_xxs"), head="skip")
+    assert not caplog.text
+
+
+def test_foreign_keys_are_shown_on_one_line_and_cut() -> None:
+    weights = create_backbone("mobilevit_xxs").state_dict() | {
+        "a\nb\x1b[31m": torch.zeros(1),
+        "x" * 250: torch.zeros(1),
+    }
+    with pytest.raises(ValueError, match="2 keys") as caught:
+        convert_state_dict(weights, to=create_backbone("mobilevit_xxs"))
+    assert str(caught.value).endswith(r"'a\nb\x1b[31m', " + "x" * 100 + "...")

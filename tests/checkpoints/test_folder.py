@@ -1,6 +1,7 @@
 """Folders as transformers and timm save them."""
 
 import json
+import re
 from collections.abc import Callable
 from pathlib import Path
 
@@ -11,6 +12,7 @@ from torch import nn
 from mvdet import create_backbone, create_model, list_backbones
 from mvdet.checkpoints import describe_weights, load_weights
 from mvdet.checkpoints.folder import read_folder
+from mvdet.checkpoints.folder_config import DEFAULTS
 from mvdet.evaluation.backbone_speed import transformers_config
 
 
@@ -84,6 +86,7 @@ def test_what_a_folder_must_have(tmp_path: Path) -> None:
     ("config", "what"),
     [
         ("{", "config.json: not JSON"),
+        ("[" * 200_000, "config.json: not JSON (maximum recursion depth exceeded"),
         ("[]", "config.json: holds no JSON object but list"),
         ('{"architecture": "resnet18"}', "not a MobileViT of a known variant: {'architecture': 'resnet18'}"),
         ('{"model_type": "bert"}', "not a MobileViT of a known variant: {'model_type': 'bert'}"),
@@ -95,5 +98,48 @@ def test_what_a_folder_must_have(tmp_path: Path) -> None:
 def test_configurations_that_do_not_help(tmp_path: Path, config: str, what: str) -> None:
     (tmp_path / "model.safetensors").touch()
     (tmp_path / "config.json").write_text(config)
-    with pytest.raises(ValueError, match=what.replace("{", r"\{").replace("[", r"\[")):
+    with pytest.raises(ValueError, match=re.escape(what)):
         read_folder(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("name", "field", "value"),
+    [
+        *(("mobilevit_xxs", *pair) for pair in (("num_attention_heads", 2), ("patch_size", 4), ("hidden_act", "relu"))),
+        *(("mobilevit_xxs", *pair) for pair in (("mlp_ratio", 4.0), ("expand_ratio", 4.0), ("conv_kernel_size", 5))),
+        *(("mobilevit_xxs", *pair) for pair in (("qkv_bias", False), ("layer_norm_eps", 1e-6))),
+        ("mobilevit_xxs", "hidden_sizes", [64, 80, 100]),
+        *(("mobilevitv2_050", *pair) for pair in (("n_attn_blocks", [2, 4, 4]), ("base_attn_unit_dims", [1, 2, 3]))),
+        *(("mobilevitv2_050", *pair) for pair in (("ffn_multiplier", 4), ("expand_ratio", 4.0), ("patch_size", 4))),
+        *(("mobilevitv2_050", *pair) for pair in (("hidden_act", "gelu"), ("layer_norm_eps", 0.1))),
+        ("mobilevitv2_050", "conv_kernel_size", 7),
+    ],
+)
+def test_a_network_that_differs_from_ours_in_one_field(name: str, field: str, value: object, tmp_path: Path) -> None:
+    pytest.importorskip("transformers")
+    config = transformers_config(name)
+    config.save_pretrained(tmp_path)
+    (tmp_path / "model.safetensors").touch()
+    changed = json.loads((tmp_path / "config.json").read_text()) | {field: value}
+    (tmp_path / "config.json").write_text(json.dumps(changed))
+    with pytest.raises(ValueError, match=re.escape(f"config.json: {field} is {value!r}, {name} here has ")):
+        read_folder(tmp_path)
+
+
+@pytest.mark.parametrize("name", ["mobilevit_s", "mobilevitv2_100"])
+def test_what_may_differ_from_ours_and_what_files_leave_out(name: str, tmp_path: Path) -> None:
+    kind = name.partition("_")[0]
+    (tmp_path / "model.safetensors").touch()
+    write_config(tmp_path, model_type=kind, num_channels=1, output_stride=16, patch_size=[2, 2], hidden_act="swish")
+    assert read_folder(tmp_path).variant == name
+
+
+@pytest.mark.parametrize("kind", list(DEFAULTS))
+def test_the_defaults_are_transformers(kind: str) -> None:
+    transformers = pytest.importorskip("transformers")
+    config = transformers.AutoConfig.for_model(kind).to_dict()
+    assert {field: _listed(config[field]) for field in DEFAULTS[kind]} == DEFAULTS[kind]
+
+
+def _listed(value: object) -> object:
+    return list(value) if isinstance(value, tuple) else value

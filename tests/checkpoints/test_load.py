@@ -8,8 +8,9 @@ import pytest
 import torch
 
 from mvdet import create_backbone, create_model
-from mvdet.checkpoints import load as load_module
-from mvdet.checkpoints import load_weights, manifest, read_weights
+from mvdet.backbones.pyramid import MobileViTBackbone
+from mvdet.backbones.variants import VARIANTS
+from mvdet.checkpoints import load_weights, locate, manifest, read_weights
 from mvdet.checkpoints.manifest import PublishedWeights
 
 NAME = "mobilevit_xxs"
@@ -27,7 +28,7 @@ def published(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, Path
             torch.save(create_model(entry.variant).state_dict(), path)
         return path
 
-    monkeypatch.setattr(load_module, "fetch", fetch)
+    monkeypatch.setattr(locate, "fetch", fetch)
     for name, entry in manifest.manifest().items():  # ours in place of theirs: names, not formats, are tested here
         monkeypatch.setitem(manifest.manifest(), name, replace(entry, format="mvdet", channel_order="RGB"))
     return files
@@ -102,3 +103,58 @@ def test_a_detectors_file_gives_its_backbone(name: str, reference: Callable, tmp
     torch.save(reference(name).state_dict, tmp_path / "w.pt")
     backbone = create_backbone("auto", weights=tmp_path / "w.pt")
     assert backbone.channels == (96, 128, 160)
+
+
+@pytest.mark.parametrize(
+    "wrap", ["state_dict_ema", "ema_state_dict", "model_ema", "state_dict", "compiled", "lightning"]
+)
+def test_what_training_code_wraps_weights_in(wrap: str, tmp_path: Path) -> None:
+    model, last = create_model(f"ssdlite_{NAME}", num_classes=4), create_model(f"ssdlite_{NAME}", num_classes=4)
+    good = model.state_dict()
+    content = {
+        "model_ema": {
+            "model": last.state_dict(),
+            "model_ema": torch.optim.swa_utils.AveragedModel(model).state_dict(),
+        },
+        "ema_state_dict": {"model_state_dict": last.state_dict(), "ema_state_dict": good},
+        "state_dict_ema": {"state_dict": last.state_dict(), "state_dict_ema": good},
+        "state_dict": {"epoch": 3, "state_dict": {f"module.{key}": value for key, value in good.items()}},
+        "compiled": torch.compile(model).state_dict(),
+        "lightning": {"epoch": 3, "state_dict": {f"model.{key}": value for key, value in good.items()}},
+    }[wrap]
+    torch.save(content, tmp_path / "best.ckpt")
+    loaded = create_model(f"ssdlite_{NAME}", num_classes=4)
+    load_weights(loaded, tmp_path / "best.ckpt")
+    assert all(torch.equal(value, loaded.state_dict()[key]) for key, value in good.items())
+    backbone = create_backbone("auto", weights=tmp_path / "best.ckpt")
+    assert torch.equal(backbone.stem.conv.weight, good["backbone.stem.conv.weight"])
+
+
+def test_auto_with_names(published: dict[str, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "timm").mkdir()
+    monkeypatch.chdir(tmp_path)  # a folder called like a name changes nothing
+    assert create_backbone("auto", weights=f"{NAME}.apple_in1k").spec is create_backbone(NAME).spec
+    assert create_model("auto", weights="mobilevitv2_050.timm_in1k").backbone.spec.stem_channels == 16
+    for weights in ("apple", "DEFAULT", "timm"):
+        with pytest.raises(ValueError, match=f"weights '{weights}' names several variants"):
+            create_backbone("auto", weights=weights)
+
+
+@pytest.mark.parametrize("build", [create_model, create_backbone])
+@pytest.mark.parametrize("name", [NAME, "auto"])
+def test_weights_that_no_file_can_be_called(name: str, build: Callable) -> None:
+    with pytest.raises(ValueError, match=r"weights must be a published name or the path of a file or folder, got ''"):
+        build(name, weights="")
+    with pytest.raises(FileNotFoundError, match=f"weights file not found: {'x' * 100}\\.\\.\\."):
+        build(name, weights="x" * 100_000)
+
+
+def test_a_network_that_nobody_published() -> None:
+    spec = replace(VARIANTS[NAME], classifier_dropout=0.3)
+    with pytest.raises(ValueError, match=r"unknown weights 'timm': nothing is published for such a network for class"):
+        read_weights("timm", to=MobileViTBackbone(spec))
+
+
+def test_head_is_checked_without_weights_too() -> None:
+    with pytest.raises(ValueError, match="head must be 'load' or 'skip', got 'drop'"):
+        create_model(NAME, head="drop")

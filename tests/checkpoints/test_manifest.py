@@ -57,12 +57,21 @@ def test_the_model_zoo_is_complete() -> None:
         f"cvnets-v2/segmentation/pascalvoc/mobilevitv2/deeplabv3-mobilevitv2-{w}.pt"
         for w in ("0.5", "1.0", "1.25", "1.5")
     }
+    wanted |= {f"cvnets-v2/segmentation/ade20k/mobilevitv2/deeplabv3-mobilevitv2-{w}.pt" for w in widths}
+    wanted |= {f"cvnets-v2/detection/mobilevitv2/coco-ssd-mobilevitv2-{w}.pt" for w in widths}
+    for pixels in ("256x256", "384x384"):
+        folder = f"classification/mobilevitv2/imagenet21k_to_1k/{pixels}"
+        wanted |= {v2.format(folder, "", w) for w in ("1.5", "1.75", "2.0")}
     wanted |= {
         f"apple/{head}mobilevit-{size}" for head in ("", "deeplabv3-") for size in ("xx-small", "x-small", "small")
     }
     wanted |= {"apple/mobilevitv2-1.0-imagenet1k-256"}
     wanted |= {f"timm/{variant}.cvnets_in1k" for variant in list_backbones()}
+    wanted |= {
+        f"timm/mobilevitv2_{w}.cvnets_in22k_ft_in1k{size}" for w in ("150", "175", "200") for size in ("", "_384")
+    }
     assert not wanted - names
+    assert {name for name in names - wanted if not name.startswith("apple/mobilevitv2-")} == set()
 
 
 @pytest.mark.parametrize("variant", list_backbones())

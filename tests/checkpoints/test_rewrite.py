@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from mvdet import create_backbone, create_model
-from mvdet.checkpoints import export_state_dict, read_state_dict
+from mvdet.checkpoints import describe, export_state_dict, read_state_dict
 from mvdet.checkpoints.formats import FORMATS
 from mvdet.checkpoints.rewrite import rewrite_weights
 
@@ -58,3 +58,27 @@ def test_what_is_refused_leaves_no_file(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError, match="no folder"):
         rewrite_weights(source, tmp_path / "nowhere" / "out.safetensors")
     assert [path.name for path in tmp_path.iterdir()] == ["w.pt"]
+
+
+@pytest.mark.parametrize("target", list(FORMATS))
+@pytest.mark.parametrize("options", [{"in_channels": 1}, {"out_strides": (8, 16)}], ids=str)
+def test_unusual_backbones(options: dict, target: str, tmp_path: Path) -> None:
+    backbone = create_backbone("mobilevit_xxs", **options)
+    torch.save(export_state_dict(backbone, "cvnets"), tmp_path / "w.pt")
+    rewrite_weights(tmp_path / "w.pt", tmp_path / "out.safetensors", to=target)
+    again = create_backbone("mobilevit_xxs", **options, weights=tmp_path / "out.safetensors")
+    assert all(torch.equal(value, again.state_dict()[key]) for key, value in backbone.state_dict().items())
+
+
+def test_an_order_of_channels_that_are_not_three(tmp_path: Path) -> None:
+    torch.save(create_backbone("mobilevit_xxs", in_channels=1).state_dict(), tmp_path / "w.pt")
+    with pytest.raises(ValueError, match=r"w.pt: bgr=True is for networks of three input channels"):
+        rewrite_weights(tmp_path / "w.pt", tmp_path / "out.safetensors", bgr=True)
+
+
+def test_the_file_is_read_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    torch.save(create_backbone("mobilevit_xxs").state_dict(), tmp_path / "w.pt")
+    read: list[Path] = []
+    monkeypatch.setattr(describe, "read_state_dict", lambda path: read.append(path) or read_state_dict(path))
+    rewrite_weights(tmp_path / "w.pt", tmp_path / "out.safetensors")
+    assert read == [tmp_path / "w.pt"]

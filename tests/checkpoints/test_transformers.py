@@ -9,6 +9,9 @@ from torch import Tensor, nn
 from mvdet import create_backbone, create_model, list_backbones
 from mvdet.backbones import VARIANTS
 from mvdet.checkpoints import convert_state_dict, export_state_dict
+from mvdet.checkpoints.identify import count_classes, find_task
+from mvdet.checkpoints.own import OWN
+from mvdet.checkpoints.transformers import TRANSFORMERS
 from mvdet.evaluation.backbone_speed import transformers_config
 
 transformers = pytest.importorskip("transformers")
@@ -90,3 +93,17 @@ def test_v2_blocks_are_dilated_here_and_not_in_transformers(
         assert local_conv.conv.dilation == (2, 2)
         local_conv.conv.dilation = local_conv.conv.padding = (1, 1)
         assert difference(backbone(images)[1], wanted_32) < 1e-4
+
+
+@pytest.mark.parametrize("name", ["mobilevit_xxs", "mobilevitv2_050"])
+def test_segmentation_keys_are_written_back_equal(name: str) -> None:
+    kind = {1: transformers.MobileViTForSemanticSegmentation, 2: transformers.MobileViTV2ForSemanticSegmentation}
+    spec = VARIANTS[name]
+    theirs = kind[spec.version](transformers_config(name, num_labels=5)).state_dict()
+    assert TRANSFORMERS.leftovers(theirs) == []
+    ours = TRANSFORMERS.read(theirs)
+    assert OWN.leftovers(ours) == []
+    assert (find_task(ours), count_classes(ours)) == ("segmentation", 5)
+    back = TRANSFORMERS.write(ours, spec, "segmentation")
+    assert back.keys() == theirs.keys()
+    assert all(torch.equal(back[key], value) for key, value in theirs.items())

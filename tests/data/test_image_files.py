@@ -47,12 +47,13 @@ def test_other_modes_become_rgb(file: Path, mode: str) -> None:
     assert read_image(file).shape == (48, 64, 3)
 
 
-def test_exif_orientation_is_not_applied(file: Path) -> None:
+def test_exif_orientation_is_applied_only_where_asked(file: Path) -> None:
     exif = Image.Exif()
     exif[0x0112] = 6  # a quarter turn
     file.write_bytes(encoded("JPEG", exif=exif))
     check_header(file, (64, 48))
     assert read_image(file).shape == (48, 64, 3)
+    assert read_image(file, upright=True).shape == (64, 48, 3)
 
 
 @pytest.mark.parametrize("content", [encoded("JPEG"), encoded("JPEG", progressive=True), with_thumbnail()])

@@ -1,4 +1,4 @@
-"""Ground truth and results that several test modules score."""
+"""Ground truth and results that several test modules score, and a detector that is always right."""
 
 from __future__ import annotations
 
@@ -7,7 +7,13 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from mvdet.models.detection_io import TrainedDetector
 
 REPOSITORY = Path(__file__).parents[2]
 
@@ -89,3 +95,35 @@ def random_case() -> Callable[[int], tuple[Json, list[Json]]]:
         return {"images": images, "annotations": annotations, "categories": categories}, results
 
     return make
+
+
+class RedDetector(nn.Module):
+    """Finds what is red in an image, as one box of label 1, score 0.9; and the same box as label 2, score 0.2."""
+
+    def forward(self, images: Tensor, targets: None = None) -> list[dict[str, Tensor]]:
+        found = []
+        for image in images:
+            rows, columns = torch.nonzero((image[0] > 0.6) & (image[1:].amax(dim=0) < 0.4), as_tuple=True)
+            box = torch.stack([columns.min(), rows.min(), columns.max() + 1, rows.max() + 1]).float()
+            boxes, labels, scores = torch.stack([box, box]), torch.tensor([1, 2]), torch.tensor([0.9, 0.2])
+            found.append({"boxes": boxes, "labels": labels, "scores": scores})
+        return found
+
+
+@pytest.fixture
+def red_detector() -> TrainedDetector:
+    """Of the classes red and other."""
+    return TrainedDetector(RedDetector().eval(), ("red", "other"), (1, 2), (80, 160))
+
+
+@pytest.fixture(scope="session")
+def red_picture() -> Callable[..., NDArray[np.uint8]]:
+    """A grey picture [height, width, 3] with a red box (xyxy)."""
+
+    def paint(width: int, height: int, box: tuple[int, int, int, int]) -> NDArray[np.uint8]:
+        picture = np.full((height, width, 3), 120, np.uint8)
+        x1, y1, x2, y2 = box
+        picture[y1:y2, x1:x2] = (255, 0, 0)
+        return picture
+
+    return paint

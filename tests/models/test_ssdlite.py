@@ -189,9 +189,7 @@ def test_another_number_of_classes(tmp_path) -> None:
 
 
 def test_unknown_options_and_names() -> None:
-    with pytest.raises(
-        TypeError, match="unknown option of ssdlite_mobilevit_xxs 'num_clases'; did you mean num_cl"
-    ):
+    with pytest.raises(TypeError, match="unknown option of ssdlite_mobilevit_xxs 'num_clases'; did you mean num_cl"):
         create_model(NAME, num_clases=4)
     with pytest.raises(ValueError, match="unknown model 'ssdlite_mobilevit_m'; did you mean ssdlite_mobilevit_"):
         create_model("ssdlite_mobilevit_m")

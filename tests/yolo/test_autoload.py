@@ -118,7 +118,7 @@ def test_a_failing_registration_warns_and_ultralytics_works(python, tmp_path: Pa
     (package / "yolo" / "__init__.py").write_text("raise RuntimeError('half an installation')")
     result = python("-c", BUILD.format(model="yolov5n.yaml"), PYTHONPATH=str(tmp_path))
     assert result.stdout.strip().endswith("ultralytics.nn.modules.conv"), result.stderr
-    assert "mvdet could not register its modules with ultralytics (RuntimeError: half an installation)" in result.stderr
+    assert "mvdet could not register with ultralytics.nn.tasks (RuntimeError: half an installation)" in result.stderr
 
 
 def test_the_pth_line_survives_a_missing_package(tmp_path: Path) -> None:
