@@ -1,6 +1,7 @@
 """What several parts of the suite share: Apple's reference outputs, and where the developers' shared data lies."""
 
 import json
+import os
 import zlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -10,6 +11,10 @@ import numpy as np
 import pytest
 import torch
 from torch import Tensor, nn
+
+# Several processes run the tests, and their subprocesses: one thread each, or they wait for each other.
+os.environ["OMP_NUM_THREADS"] = "1"
+torch.set_num_threads(1)
 
 REPOSITORY = Path(__file__).parents[1]
 SHARED = REPOSITORY.parent / "shared"
