@@ -4,7 +4,7 @@ Importing this package is cheap: the public names below are resolved on first us
 loaded until something is built. Once torchvision is imported, its `get_model` knows our networks.
 """
 
-from mvdet._startup._mvdet_autoload import RegisterAfter
+from importlib import import_module
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -34,14 +34,22 @@ _EXPORTS = {
     "load_weights": "mvdet.checkpoints.load",
 }
 
-RegisterAfter("torchvision.models", "mvdet.torchvision_registry").install()
+
+def _wait_for_torchvision() -> None:
+    """Have our networks registered once torchvision.models is imported."""
+    try:
+        hook = import_module("mvdet._startup._mvdet_autoload")  # in a source tree
+    except ModuleNotFoundError:
+        hook = import_module("_mvdet_autoload")  # installed: beside the package
+    hook.RegisterAfter("torchvision.models", "mvdet.torchvision_registry").install()
+
+
+_wait_for_torchvision()
 
 
 def __getattr__(name: str) -> object:
     if name not in _EXPORTS:
         raise AttributeError(f"module 'mvdet' has no attribute {name!r}")
-    from importlib import import_module
-
     return getattr(import_module(_EXPORTS[name]), name)
 
 
