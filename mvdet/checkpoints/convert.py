@@ -52,9 +52,7 @@ def convert_state_dict(
     check_head(head)
     backbone = backbone_of(to)
     key_format = detect_format(state_dict) if source is None else get_format(source)
-    strangers = key_format.leftovers(state_dict)
-    left = set(strangers)
-    converted = key_format.read({key: value for key, value in state_dict.items() if key not in left})
+    converted, strangers = key_format.read(state_dict)
     _check_variant(converted, backbone)
     flip_stem(converted, backbone.spec.version in key_format.bgr_versions if bgr is None else bgr, asked=bgr is True)
     if to is backbone:

@@ -65,7 +65,7 @@ def describe(file: WeightsFile) -> tuple[WeightsInfo, dict[str, Tensor]]:
     state_dict = read_state_dict(path)
     try:
         key_format = detect_format(state_dict)
-        converted = key_format.read(state_dict)
+        converted, _ = key_format.read(state_dict)
     except ValueError as error:
         raise ValueError(f"{path}: {error}") from None
     variants = find_variants(converted)

@@ -58,7 +58,7 @@ class KeyFormat:
     Attributes:
         name: how `source=` calls it.
         signature: a regular expression for keys that only this implementation writes; one of them recognises it.
-        rows: the table. A key that no row knows keeps its name, and is then reported as left over.
+        rows: the table. A key that no row knows is left over, unless it is `kept`.
         aliases: regular expressions and replacements for what some of their files put around their names.
         prefixes: what they put before the network's own keys, by (task, version); nothing where not listed.
         kept: a regular expression for the beginnings of keys that are called what we call them.
@@ -77,16 +77,24 @@ class KeyFormat:
         """Whether keys are of this format."""
         return any(re.search(self.signature, _WRAPPED.sub("", key)) for key in keys)
 
-    def read(self, state_dict: Mapping[str, Tensor]) -> dict[str, Tensor]:
-        """The same tensors under our names, what they keep apart put together.
+    def read(self, state_dict: Mapping[str, Tensor]) -> tuple[dict[str, Tensor], list[str]]:
+        """The same tensors under our names, what they keep apart put together; and what is left over.
+
+        Returns:
+            Tensors by our names, and the keys that are neither in the table nor kept: this implementation does not
+            write them.
 
         Raises:
             ValueError: if two keys stand for the same parameter, or a part of a stacked one is missing.
         """
         found: dict[str, dict[int, str]] = {}
         wanted: dict[str, int] = {}
+        leftovers: list[str] = []
         for key in state_dict:
             name, part, parts = self._our_name(key)
+            if not parts and not re.match(self.kept, name):
+                leftovers.append(key)
+                continue
             if (other := found.setdefault(name, {}).setdefault(part, key)) != key:
                 raise ValueError(f"two keys stand for {plain(name)}: {plain(other)} and {plain(key)}")
             wanted[name] = parts or 1
@@ -96,12 +104,7 @@ class KeyFormat:
                 raise ValueError(f"{name} needs {wanted[name]} tensors, only {listed(keys.values())} is there")
             tensors = [state_dict[keys[part]] for part in range(wanted[name])]
             converted[name] = tensors[0] if len(tensors) == 1 else torch.cat(tensors)
-        return converted
-
-    def leftovers(self, keys: Iterable[str]) -> list[str]:
-        """Keys that are neither in the table nor kept: this implementation does not write them."""
-        names = {key: self._our_name(key) for key in keys}
-        return [key for key, (name, _, parts) in names.items() if not parts and not re.match(self.kept, name)]
+        return converted, leftovers
 
     def write(self, state_dict: Mapping[str, Tensor], spec: VariantSpec, task: str) -> dict[str, Tensor]:
         """The inverse of `read`, for a network of `spec` inside a model for `task`.

@@ -43,9 +43,7 @@ def rewrite_weights(
     target = get_format(to, "target")
     info, state_dict = describe(find_local(weights))
     spec = VARIANTS[info.variant]
-    source = get_format(info.source)
-    strangers = source.leftovers(state_dict)
-    converted = source.read({key: value for key, value in state_dict.items() if key not in strangers})
+    converted, strangers = get_format(info.source).read(state_dict)
     try:
         check_backbone(converted, _backbone_of(converted, spec), strangers)
         is_bgr = info.bgr if bgr is None else bgr

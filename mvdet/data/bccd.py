@@ -78,15 +78,47 @@ def prepare(root: str | Path, source: str | Path | None = None, *, url: str = AR
         FileExistsError: `root` holds something else.
         RuntimeError: `root` was written here, but files have gone since.
     """
-    local = source if source is not None else os.environ.get(SOURCE_VARIABLE) or None
+    local = _local_copy(source)
 
     def write(building: Path) -> dict[str, object]:
         if local is not None:
-            return asdict(_convert(find_data_folder(Path(local).expanduser()), building))
+            return asdict(_convert(find_data_folder(local), building))
         with tempfile.TemporaryDirectory(dir=building, prefix=".download-") as unpacked:
             return asdict(_convert(download(url, Path(unpacked), SOURCE_VARIABLE), building))
 
     return Summary(**build_dataset(root, {"dataset": "bccd", "version": VERSION}, write))
+
+
+def find_voc_folder(root: str | Path, source: str | Path | None = None, *, url: str = ARCHIVE_URL) -> Path:
+    """BCCD in its own VOC layout: a local copy, or the archive, downloaded into `root` unless it is there already.
+
+    Args:
+        root: the folder to keep the download in; complete or not there at all.
+        source, url: as for `prepare`.
+
+    Returns:
+        The folder that holds `JPEGImages`, `Annotations` and `ImageSets/Main`.
+
+    Raises:
+        FileNotFoundError: `source`, `MVDET_BCCD` or `root` is not such a folder.
+        ConnectionError: the archive cannot be downloaded; the message says what to fetch by hand.
+    """
+    if (local := _local_copy(source)) is not None:
+        return find_data_folder(local)
+    root = Path(root)
+    if not root.is_dir():
+        root.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=root.parent, prefix=".download-") as unpacked:
+            download(url, Path(unpacked), SOURCE_VARIABLE)
+            if not root.is_dir():  # another process may have been faster
+                (Path(unpacked) / "archive").rename(root)
+    return find_data_folder(root)
+
+
+def _local_copy(source: str | Path | None) -> Path | None:
+    """The folder that was given, or that the environment names."""
+    local = source if source is not None else os.environ.get(SOURCE_VARIABLE) or None
+    return None if local is None else Path(local).expanduser()
 
 
 def _convert(data: Path, root: Path) -> Summary:

@@ -1,6 +1,5 @@
 """The data sets of a detection run, and their loaders."""
 
-import os
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -9,16 +8,13 @@ import torch
 from torch.utils.data import DataLoader
 from torch.utils.data.distributed import DistributedSampler
 
-from mvdet.data.bccd_source import ARCHIVE_URL, download, find_data_folder
+from mvdet.data.bccd import find_voc_folder
 from mvdet.data.coco import CocoDetection, coco_split
 from mvdet.data.detection import DetectionDataset, Sample, TransformFactory, collate, init_worker
 from mvdet.data.detection_transforms import eval_transform, train_transform
 from mvdet.data.shapes import generate
 from mvdet.data.voc_detection import VocDetection
 from mvdet.training.ssdlite_recipe import SSDLiteRecipe
-
-BCCD_VARIABLE = "MVDET_BCCD"
-"""Environment variable that names a copy of BCCD, as for `cfg/datasets/bccd.yaml`."""
 
 
 def detection_dataset(recipe: SSDLiteRecipe, *, train: bool, size: tuple[int, int] | None = None) -> DetectionDataset:
@@ -117,12 +113,7 @@ def _data_root(recipe: SSDLiteRecipe) -> Path:
     """Where the data lies; what makes or fetches itself is made or fetched."""
     if recipe.data_format == "shapes":
         return generate(recipe.data_root or Path("datasets/shapes"))
-    if recipe.data_format == "bccd" and recipe.data_root is None:
-        if folder := os.environ.get(BCCD_VARIABLE):
-            return find_data_folder(Path(folder))
-        target = Path("datasets/BCCD_Dataset")
-        target.mkdir(parents=True, exist_ok=True)
-        archive = target / "archive"
-        return find_data_folder(archive) if archive.is_dir() else download(ARCHIVE_URL, target, BCCD_VARIABLE)
+    if recipe.data_format == "bccd":
+        return find_voc_folder(Path("datasets/BCCD_Dataset"), recipe.data_root)
     assert recipe.data_root is not None
-    return find_data_folder(recipe.data_root) if recipe.data_format == "bccd" else recipe.data_root
+    return recipe.data_root

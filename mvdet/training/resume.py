@@ -29,7 +29,10 @@ def find_checkpoint(folder: Path, resume: str | None) -> Path | None:
     if resume != "auto":
         if not Path(resume).is_file():
             raise FileNotFoundError(f"checkpoint not found: {resume}")
-        read_torch(Path(resume))
+        try:
+            read_torch(Path(resume))
+        except ValueError as error:
+            raise ValueError(f"{resume}: {error}") from None
         return Path(resume)
     candidates = sorted(folder.glob("*.ckpt"), key=lambda path: path.stat().st_mtime, reverse=True)
     problems = []
@@ -37,7 +40,7 @@ def find_checkpoint(folder: Path, resume: str | None) -> Path | None:
         try:
             read_torch(path)
         except ValueError as error:
-            problems.append(str(error))
+            problems.append(f"{path.name}: {error}")
             logger.warning("%s: left aside: %s", path, error)
         else:
             return path

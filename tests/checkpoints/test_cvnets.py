@@ -66,7 +66,8 @@ def test_every_key_of_a_detector_or_segmenter_has_our_name(
 ) -> None:
     case = reference(name)
     variant = name.split("_", 1)[1]
-    converted = CVNETS.read(case.state_dict)
+    converted, leftovers = CVNETS.read(case.state_dict)
+    assert leftovers == []
     assert len(converted) == len(case.state_dict)
     assert {key.partition(".")[0] for key in converted} <= {"backbone", "head", "aux_head"}
     assert (find_task(converted), find_variants(converted), count_classes(converted)) == (task, [variant], classes)

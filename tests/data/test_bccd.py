@@ -11,7 +11,7 @@ from file_server import serve
 from PIL import Image
 
 from mvdet.data import bccd
-from mvdet.data.bccd import CLASSES, prepare
+from mvdet.data.bccd import CLASSES, find_voc_folder, prepare
 
 Box = tuple[str, int, int, int, int]
 
@@ -158,6 +158,25 @@ def test_download(tmp_path: Path) -> None:
     assert names == ["LICENSE", "images", "labels", "mvdet-dataset.json"]
     assert [path.name for path in (tmp_path / "data").iterdir()] == ["bccd"]
     assert socket.getdefaulttimeout() == before
+
+
+def test_the_archive_as_it_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write_voc(tmp_path / "pack/BCCD_Dataset-master/BCCD")
+    (tmp_path / "web").mkdir()
+    pack(tmp_path / "pack", tmp_path / "web/master.zip")
+    root = tmp_path / "data" / "BCCD_Dataset"
+    with serve(tmp_path / "web") as server:
+        with pytest.raises(ConnectionError):
+            find_voc_folder(root, url=f"{server.url}/nothing.zip")
+        assert not root.exists()
+        folder = find_voc_folder(root, url=f"{server.url}/master.zip")
+        asked = len(server.requests)
+        assert find_voc_folder(root, url=f"{server.url}/master.zip") == folder
+        assert len(server.requests) == asked
+    assert folder == root / "BCCD_Dataset-master" / "BCCD"
+    assert [path.name for path in root.parent.iterdir()] == ["BCCD_Dataset"]
+    monkeypatch.setenv("MVDET_BCCD", str(folder))
+    assert find_voc_folder(tmp_path / "elsewhere") == folder
 
 
 @pytest.mark.parametrize("what", ["no server", "no file", "cut short"])
