@@ -13,6 +13,7 @@ EXTRA_CHANNELS = (256, 128, 128)
 POOL_CHANNELS = 64
 NUM_LEVELS = len(PROJECTION_CHANNELS) + len(EXTRA_CHANNELS) + 1
 BOX_OFFSETS = 4
+INIT_STD = 0.03  # of all convolutions, as in torchvision's `SSDLiteHead`
 
 
 class SeparableConv(nn.Module):
@@ -76,6 +77,11 @@ class SSDLiteHead(nn.Module):
             [SeparablePredictor(cin, cout) for cin, cout in zip(channels, outputs, strict=False)]
         )
         self.predictors.append(nn.Conv2d(POOL_CHANNELS, outputs[-1], 1))
+        for module in self.modules():
+            if isinstance(module, nn.Conv2d):
+                nn.init.normal_(module.weight, std=INIT_STD)
+                if module.bias is not None:
+                    nn.init.zeros_(module.bias)
         self.to(memory_format=torch.channels_last)
 
     def pyramid(self, maps: Sequence[Tensor]) -> list[Tensor]:
