@@ -1,0 +1,70 @@
+"""Many sizes with one batch."""
+
+from mvdet.data.samplers.planned import PlannedBatchSampler
+from mvdet.data.samplers.sizes import Size, SizeBatch, at_least, image_sizes
+
+
+class MultiSizeBatchSampler(PlannedBatchSampler):
+    """A batch sampler that draws a size for each step and keeps the batch: what the multi-scale sampler is compared to.
+
+    The sizes are those of `MultiScaleBatchSampler`, and so is what it yields. A step's memory is that of the largest
+    size; every epoch has the same number of steps.
+
+    Args:
+        num_samples: of the data set.
+        base_size, min_size, max_size, num_sizes, divisor: the sizes, as for `image_sizes`.
+        base_batch_size: images of one process in a step, at any size.
+        max_pixels: the most pixels, images x height x width, of one process in a step. One batch is for all sizes, so
+            it is not cut.
+        growth_epochs: as for `MultiScaleBatchSampler`.
+        min_batch_size, shuffle, seed, num_replicas, rank: as for `PlannedBatchSampler`.
+
+    Raises:
+        ValueError: a setting that cannot work, as `image_sizes`; a batch below 1, or more than `max_pixels` at the
+            largest size; no samples; a seed below 0; a rank out of range.
+    """
+
+    def __init__(
+        self,
+        num_samples: int,
+        *,
+        base_size: Size = (256, 256),
+        base_batch_size: int = 32,
+        min_size: Size = (160, 160),
+        max_size: Size = (320, 320),
+        num_sizes: int = 5,
+        divisor: int = 32,
+        max_pixels: int | None = None,
+        growth_epochs: int = 0,
+        min_batch_size: int = 1,
+        shuffle: bool = True,
+        seed: int = 0,
+        num_replicas: int | None = None,
+        rank: int | None = None,
+    ) -> None:
+        base_batch_size = at_least("base_batch_size", base_batch_size, 1)
+        sizes = image_sizes(base_size, min_size, max_size, num_sizes, divisor)
+        most = base_batch_size * sizes[-1][0] * sizes[-1][1]
+        if max_pixels is not None and most > at_least("max_pixels", max_pixels, 1):
+            raise ValueError(
+                f"max_pixels must be at least {most}, {base_batch_size} images of the largest size {sizes[-1]}, "
+                f"got {max_pixels}"
+            )
+        super().__init__(
+            num_samples,
+            [SizeBatch(height, width, base_batch_size) for height, width in sizes],
+            min_batch_size=min_batch_size,
+            shuffle=shuffle,
+            seed=seed,
+            num_replicas=num_replicas,
+            rank=rank,
+            growth_epochs=growth_epochs,
+            settings={
+                "base_size": base_size,
+                "batch_size": base_batch_size,
+                "min_size": min_size,
+                "max_size": max_size,
+                "num_sizes": num_sizes,
+                "divisor": divisor,
+            },
+        )
