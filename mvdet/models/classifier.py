@@ -4,6 +4,7 @@ from torch import Tensor, nn
 
 from mvdet.backbones.pyramid import MobileViTBackbone
 from mvdet.backbones.variants import VariantSpec
+from mvdet.models.freezing import Freezing
 
 
 class MobileViTClassifier(nn.Module):
@@ -16,13 +17,22 @@ class MobileViTClassifier(nn.Module):
         num_classes: classes, 1000 for the published weights.
         in_channels: channels of the images.
         dropout: probability before the linear layer; None takes the published one (0.1 in v1, 0 in v2).
+        freeze: leave the backbone as it is.
+        freeze_batch_norm: leave the backbone's batch normalisation as it is.
 
     Raises:
         ValueError: if `num_classes` is below 1.
     """
 
     def __init__(
-        self, spec: VariantSpec, *, num_classes: int = 1000, in_channels: int = 3, dropout: float | None = None
+        self,
+        spec: VariantSpec,
+        *,
+        num_classes: int = 1000,
+        in_channels: int = 3,
+        dropout: float | None = None,
+        freeze: bool = False,
+        freeze_batch_norm: bool = False,
     ) -> None:
         super().__init__()
         if num_classes < 1:
@@ -34,6 +44,13 @@ class MobileViTClassifier(nn.Module):
         self.head = nn.Linear(self.backbone.channels[-1], num_classes)
         nn.init.trunc_normal_(self.head.weight, std=0.02)
         nn.init.zeros_(self.head.bias)
+        self._freezing = Freezing(self.backbone, whole=freeze, batch_norm=freeze_batch_norm)
+
+    def train(self, mode: bool = True) -> "MobileViTClassifier":
+        """As `nn.Module.train`; what is frozen stays in evaluation mode."""
+        super().train(mode)
+        self._freezing.apply(self.backbone)
+        return self
 
     def forward(self, images: Tensor) -> Tensor:
         """[B, in_channels, H, W], RGB in [0, 1] -> [B, num_classes]."""

@@ -1,16 +1,12 @@
-"""The data sets of a detection run, and their loaders."""
+"""The data sets of a detection run."""
 
 from functools import partial
 from pathlib import Path
 from typing import Any
 
-import torch
-from torch.utils.data import DataLoader
-from torch.utils.data.distributed import DistributedSampler
-
 from mvdet.data.bccd import find_voc_folder
 from mvdet.data.coco import CocoDetection, coco_split
-from mvdet.data.detection import DetectionDataset, Sample, TransformFactory, collate, init_worker
+from mvdet.data.detection import DetectionDataset, TransformFactory
 from mvdet.data.detection_transforms import eval_transform, train_transform
 from mvdet.data.shapes import generate
 from mvdet.data.voc_detection import VocDetection
@@ -57,56 +53,6 @@ def detection_dataset(recipe: SSDLiteRecipe, *, train: bool, size: tuple[int, in
     if len(splits) != 1:
         raise ValueError(f"several voc splits are written YEAR:SPLIT, as VOC2007:trainval, got {', '.join(splits)}")
     return VocDetection(root, splits[0], class_names=recipe.class_names, **options)
-
-
-def train_loader(
-    dataset: DetectionDataset, recipe: SSDLiteRecipe, *, rank: int = 0, world_size: int = 1
-) -> "DataLoader[Sample]":
-    """Shuffled batches; all processes together see the batches that a single one would see.
-
-    Raises:
-        ValueError: if the batch cannot be shared out evenly, or is larger than the data set.
-    """
-    if recipe.batch_size % world_size:
-        raise ValueError(f"batch_size {recipe.batch_size} cannot be shared out evenly to {world_size} processes")
-    if recipe.batch_size > len(dataset):
-        raise ValueError(f"batch_size {recipe.batch_size} is more than the {len(dataset)} training images")
-    sampler = EpochSampler(dataset, num_replicas=world_size, rank=rank, seed=recipe.seed)
-    return _loader(dataset, recipe, sampler, recipe.batch_size // world_size, drop_last=True)
-
-
-def eval_loader(
-    dataset: DetectionDataset, recipe: SSDLiteRecipe, *, rank: int = 0, world_size: int = 1
-) -> "DataLoader[Sample]":
-    """Batches in order; a few images come twice where the processes must be evened out."""
-    sampler: DistributedSampler = DistributedSampler(dataset, world_size, rank, shuffle=False)
-    return _loader(dataset, recipe, sampler, max(1, recipe.batch_size // world_size), drop_last=False)
-
-
-class EpochSampler(DistributedSampler):
-    """PyTorch's sampler, which also tells its data set the epoch, for the augmentations."""
-
-    def set_epoch(self, epoch: int) -> None:
-        """Called by Lightning before each epoch."""
-        super().set_epoch(epoch)
-        assert isinstance(self.dataset, DetectionDataset)
-        self.dataset.set_epoch(epoch)
-
-
-def _loader(
-    dataset: DetectionDataset, recipe: SSDLiteRecipe, sampler: DistributedSampler, batch_size: int, *, drop_last: bool
-) -> "DataLoader[Sample]":
-    return DataLoader(
-        dataset,
-        batch_size,
-        sampler=sampler,
-        num_workers=recipe.workers,
-        collate_fn=collate,
-        drop_last=drop_last,
-        pin_memory=torch.cuda.is_available(),
-        persistent_workers=recipe.workers > 0,
-        worker_init_fn=init_worker,
-    )
 
 
 def _data_root(recipe: SSDLiteRecipe) -> Path:

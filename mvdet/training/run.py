@@ -2,8 +2,9 @@
 
 import dataclasses
 import os
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import pytorch_lightning as pl
 import torch
@@ -12,13 +13,13 @@ from pytorch_lightning.callbacks import Callback, LearningRateMonitor, ModelChec
 from pytorch_lightning.loggers import CSVLogger, TensorBoardLogger
 from pytorch_lightning.utilities import rank_zero_only
 
-from mvdet.training.detection_data import detection_dataset
-from mvdet.training.detection_task import DetectionTask
+from mvdet.training.base_recipe import TrainingRecipe
 from mvdet.training.ema import ExponentialMovingAverage
 from mvdet.training.interruption import SaveOnInterruption
 from mvdet.training.resume import LAST, find_checkpoint
-from mvdet.training.ssdlite_recipe import SSDLiteRecipe
+from mvdet.training.task import TrainingTask
 
+Recipe = TypeVar("Recipe", bound=TrainingRecipe)
 _OUTPUT_VARIABLE = "MVDET_RUN_OUTPUT"
 
 
@@ -28,7 +29,7 @@ class RunResult:
 
     Attributes:
         output: its folder.
-        best: the checkpoint with the best AP, averaged weights.
+        best: the checkpoint with the best metrics, averaged weights.
         metrics: of the last evaluation.
     """
 
@@ -37,30 +38,35 @@ class RunResult:
     metrics: dict[str, float]
 
 
-def train_detector(recipe: SSDLiteRecipe) -> RunResult:
+def train(recipe: Recipe, make_task: Callable[[Recipe], TrainingTask], name: str) -> RunResult:
     """Train by a recipe.
 
         OUTPUT/recipe.yaml                        every setting
         OUTPUT/checkpoints/best.ckpt, last.ckpt   and the two newest by step
         OUTPUT/logs/, OUTPUT/tensorboard/         losses, learning rate, metrics: CSV and TensorBoard
 
+    Args:
+        recipe: all settings.
+        make_task: what is trained, on what; called when the output folder is free and random numbers are seeded.
+        name: of the folder in `runs` that the run goes to, unless the recipe says otherwise.
+
     Raises:
         FileExistsError: the output folder holds a run, and nothing says to resume it.
         FileNotFoundError, ValueError, ConnectionError: as the data, the weights and the checkpoint.
-        mvdet.training.detection_task.NonFiniteLossError: the loss became NaN or infinite.
+        mvdet.training.task.NonFiniteLossError: the loss became NaN or infinite.
     """
-    output = recipe.output or _default_output(Path("runs/ssdlite"))
+    output = recipe.output or _default_output(Path("runs") / name)
     checkpoints = output / "checkpoints"
     if recipe.resume is None and checkpoints.is_dir() and any(checkpoints.glob("*.ckpt")):
         raise FileExistsError(f"{output} holds a run; --resume auto goes on with it, another --output starts one")
     resumed = find_checkpoint(checkpoints, recipe.resume)
     pl.seed_everything(recipe.seed, workers=True, verbose=False)
-    task = DetectionTask(recipe, detection_dataset(recipe, train=True), detection_dataset(recipe, train=False))
+    task = make_task(recipe)
     output.mkdir(parents=True, exist_ok=True)
     if _rank() == 0:
-        settings = _plain(task.hparams["recipe"])
-        (output / "recipe.yaml").write_text(yaml.safe_dump(settings, sort_keys=False), encoding="utf-8")
-    best = ModelCheckpoint(checkpoints, "best", monitor="AP", mode="max", enable_version_counter=False)
+        settings = yaml.safe_dump(recipe.as_dict(), sort_keys=False)
+        (output / "recipe.yaml").write_text(settings, encoding="utf-8")
+    best = ModelCheckpoint(checkpoints, "best", monitor=task.monitor, mode="max", enable_version_counter=False)
     trainer = pl.Trainer(
         accelerator=recipe.accelerator,
         devices=_devices(recipe.devices),
@@ -71,6 +77,7 @@ def train_detector(recipe: SSDLiteRecipe) -> RunResult:
         gradient_clip_val=recipe.gradient_clip or None,
         sync_batchnorm=recipe.sync_batch_norm and torch.cuda.is_available() and recipe.accelerator != "cpu",
         use_distributed_sampler=False,  # the loaders share out the images themselves
+        reload_dataloaders_every_n_epochs=1,  # epochs differ in length where batches differ in size
         callbacks=[best, *_callbacks(recipe, checkpoints)],
         # a folder for each start: a resumed run keeps what was logged before
         logger=[CSVLogger(output, name="logs"), TensorBoardLogger(output, name="tensorboard")],
@@ -79,11 +86,11 @@ def train_detector(recipe: SSDLiteRecipe) -> RunResult:
         enable_model_summary=False,
     )
     trainer.fit(task, ckpt_path=resumed, weights_only=True)
-    metrics = {name: float(value) for name, value in trainer.callback_metrics.items() if name.startswith("A")}
+    metrics = {name: float(trainer.callback_metrics[name]) for name in task.metrics}
     return RunResult(output, Path(best.best_model_path), metrics)
 
 
-def _callbacks(recipe: SSDLiteRecipe, checkpoints: Path) -> list[Callback]:
+def _callbacks(recipe: TrainingRecipe, checkpoints: Path) -> list[Callback]:
     every: Any = {"every_n_epochs": 1, "save_on_train_epoch_end": True}
     if recipe.checkpoint_every:
         every = {"every_n_train_steps": recipe.checkpoint_every}
@@ -125,7 +132,3 @@ def _default_output(parent: Path) -> Path:
         number += 1
     os.environ[_OUTPUT_VARIABLE] = str(folder)
     return folder
-
-
-def _plain(settings: dict) -> dict:
-    return {key: list(value) if isinstance(value, tuple) else value for key, value in settings.items()}

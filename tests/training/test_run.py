@@ -15,11 +15,16 @@ from mvdet.checkpoints import load_weights
 from mvdet.data.shapes import generate
 from mvdet.models import create_model
 from mvdet.models.detection_io import detect, load_detector
-from mvdet.training.detection_task import NonFiniteLossError
-from mvdet.training.run import train_detector
+from mvdet.training.detection_task import detection_task
+from mvdet.training.run import RunResult, train
 from mvdet.training.ssdlite_recipe import SSDLiteRecipe
+from mvdet.training.task import NonFiniteLossError
 
 SCRIPT = Path(__file__).parents[2] / "scripts" / "train_ssdlite.py"
+
+
+def train_detector(recipe: SSDLiteRecipe) -> RunResult:
+    return train(recipe, detection_task, "ssdlite")
 
 
 @pytest.fixture(scope="module")

@@ -1,0 +1,161 @@
+"""What every training task has: its data, its optimiser, and a loss that is looked at."""
+
+import math
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import pytorch_lightning as pl
+import torch
+import torch.distributed as dist
+from torch import Tensor, nn
+
+from mvdet.training.base_recipe import TrainingRecipe
+from mvdet.training.loaders import EpochLoader, ImageDataset, eval_loader, train_loader
+from mvdet.training.schedule import warmup_cosine
+from mvdet.training.sync_batch_norm import synchronise
+
+
+class NonFiniteLossError(RuntimeError):
+    """The loss of a training step is NaN or infinite."""
+
+
+class TrainingTask(pl.LightningModule):
+    """Base of the tasks: a subclass makes the network, the loss of a batch and the metrics.
+
+    What a step draws at random (dropout, mixing) follows from the seed, the step and the process alone, so that a
+    resumed run draws what an uninterrupted one would have drawn.
+
+    Args:
+        recipe: all settings.
+        model: the network.
+        train: training images.
+        val: validation images.
+        description: what the checkpoints say of themselves, in plain types that `weights_only=True` reads.
+    """
+
+    monitor = ""
+    """The metric, larger is better, that the best checkpoint is chosen by."""
+
+    def __init__(
+        self,
+        recipe: TrainingRecipe,
+        model: nn.Module,
+        train: ImageDataset,
+        val: ImageDataset,
+        description: Mapping[str, Any],
+    ) -> None:
+        super().__init__()
+        self.recipe = recipe
+        self.model = model
+        self.train_data = train
+        self.val_data = val
+        self.hparams.update(description)
+        self.metrics: tuple[str, ...] = ()
+        self._train_loader: EpochLoader | None = None
+
+    def setup(self, stage: str) -> None:
+        """Lightning's own synchronised batch normalisation needs GPUs; on CPUs it is ours."""
+        if self.recipe.sync_batch_norm and self.device.type == "cpu":
+            synchronise(self.model)
+
+    def train_dataloader(self) -> EpochLoader:
+        """Shuffled batches, this process's share of them."""
+        if self._train_loader is None:
+            self._train_loader = train_loader(
+                self.train_data, self.recipe, rank=self.trainer.global_rank, world_size=self.trainer.world_size
+            )
+        # Lightning asks for the length of an epoch before it tells the loader which
+        self._train_loader.set_epoch(self.trainer.fit_loop.epoch_progress.current.processed)
+        return self._train_loader
+
+    def val_dataloader(self) -> Any:
+        """Batches in order, this process's share of them."""
+        return eval_loader(
+            self.val_data, self.recipe, rank=self.trainer.global_rank, world_size=self.trainer.world_size
+        )
+
+    def on_train_start(self) -> None:
+        """Close the epoch of a checkpoint that was saved after its last batch.
+
+        Lightning does so by itself where the epoch's length is also that of the next one, which it compares with.
+        """
+        loop = self.trainer.fit_loop.epoch_loop
+        if loop.restarted_on_train_batch_end and loop.batch_progress.is_last_batch:
+            loop.batch_progress.current.completed = sys.maxsize - 1  # it adds one
+
+    def on_train_batch_start(self, batch: Any, batch_idx: int) -> None:
+        """Seed the step."""
+        seeds = np.random.SeedSequence([self.recipe.seed, self.global_step, self.global_rank])
+        torch.manual_seed(int(seeds.generate_state(1, np.uint64)[0]))
+
+    def checked_loss(self, losses: Mapping[str, Tensor], image_ids: Sequence[int]) -> Tensor:
+        """The sum of the losses, logged.
+
+        Raises:
+            NonFiniteLossError: if it is NaN or infinite; names the step and the images.
+        """
+        loss = torch.stack(list(losses.values())).sum()
+        if not torch.isfinite(loss):
+            shown = {name: value.item() for name, value in losses.items()}
+            ids = list(image_ids)
+            raise NonFiniteLossError(f"step {self.global_step}: the loss is not finite: {shown}; image ids {ids}")
+        logged = {name: value.detach() for name, value in losses.items()}
+        self.log_dict(logged, batch_size=len(image_ids), sync_dist=True)
+        self.log("loss", loss.detach(), prog_bar=True, batch_size=len(image_ids), sync_dist=True)
+        self.log("lr", self.trainer.optimizers[0].param_groups[0]["lr"], prog_bar=True)
+        return loss
+
+    def gathered(self, found: Any) -> list[Any]:
+        """What each process has found, in the order of their ranks."""
+        if self.trainer.world_size == 1:
+            return [found]
+        everything = [None] * self.trainer.world_size
+        dist.all_gather_object(everything, found)
+        return everything
+
+    def log_metrics(self, metrics: Mapping[str, float | None]) -> None:
+        """Log what every process has computed the same; what has no value is NaN."""
+        self.metrics = tuple(metrics)
+        numbers = {name: math.nan if value is None else value for name, value in metrics.items()}
+        self.log_dict(numbers, prog_bar=True, rank_zero_only=False, sync_dist=False)
+
+    def learning_rate_factors(self) -> Iterator[tuple[nn.Module, float]]:
+        """Parts of the network that learn at another rate, and how many times the recipe's."""
+        return iter(())
+
+    def configure_optimizers(self) -> Any:
+        """AdamW with a linear warm-up and a cosine, step by step."""
+        recipe = self.recipe
+        factors = {id(p): factor for part, factor in self.learning_rate_factors() for p in part.parameters()}
+        groups: dict[tuple[float, float], list[nn.Parameter]] = {}
+        for parameter in self.parameters():
+            if parameter.requires_grad:
+                decayed = parameter.dim() > 1 or recipe.decay_norm_and_bias
+                key = factors.get(id(parameter), 1.0), recipe.weight_decay if decayed else 0.0
+                groups.setdefault(key, []).append(parameter)
+        optimizer = torch.optim.AdamW(
+            [
+                {"params": parameters, "lr": recipe.learning_rate * factor, "weight_decay": decay}
+                for (factor, decay), parameters in groups.items()
+            ]
+        )
+        # Not `trainer.estimated_stepping_batches`: it starts the first epoch's loader before a checkpoint is restored.
+        total = self.train_dataloader().total_steps(recipe.epochs)
+
+        def factor(step: int) -> float:
+            return (
+                warmup_cosine(
+                    step,
+                    total,
+                    highest=recipe.learning_rate,
+                    lowest=recipe.min_learning_rate,
+                    warmup_steps=recipe.warmup_steps,
+                    warmup_start=recipe.warmup_learning_rate,
+                )
+                / recipe.learning_rate
+            )
+
+        schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, factor)
+        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
