@@ -5,8 +5,9 @@ Two kinds of fault are told apart:
 - **Structure** that cannot be read (a json that is not COCO, XML that is not well-formed, no image list) is always an
   error: nothing behind it can be trusted.
 - **Items** (an image that is missing or cut short, a box without area or outside its image, an unknown category, an id
-  that occurs twice) follow the policy, "error" or "skip". The default is "skip": issue 4 gives `error` as the default
-  "for a structure that cannot be read", and real data has such items (BCCD has two boxes without area).
+  that occurs twice, a mask of another size than its image) follow the policy, "error" or "skip". The default is "skip":
+  issue 4 gives `error` as the default "for a structure that cannot be read", and real data has such items (BCCD has two
+  boxes without area).
 
 A box that only partly leaves its image is no fault: it is clipped.
 """
@@ -44,6 +45,11 @@ class Fault(StrEnum):
     NO_AREA = "box without area"
     OUTSIDE = "box outside its image"
     BAD_AREA = "area that is not a number of 0 or more"
+    MISSING_MASK = "missing mask"
+    UNREADABLE_MASK = "unreadable mask"
+    NO_INDEX_MASK = "mask that holds no class numbers"
+    UNKNOWN_LABEL = "mask with an unknown class number"
+    OTHER_MASK_SIZE = "mask of another size than its image"
 
 
 class BadData:

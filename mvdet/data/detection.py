@@ -2,51 +2,28 @@
 
 from __future__ import annotations
 
-import logging
-import random
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from typing import Any, Protocol
+from collections.abc import Iterable, Sequence
+from typing import Any
 
 import cv2
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
-from torch.utils.data import Dataset
 
 from mvdet.data.bad_data import BadData
-from mvdet.data.image_files import BadImageError, check_header, check_size, read_image
+from mvdet.data.image_files import check_header, check_size, read_image
+from mvdet.data.record_dataset import RecordDataset, Sample, Size, Target, TransformFactory, with_good_files
 from mvdet.data.records import ImageRecord, Records
+
+__all__ = ["OBJECT_INDEX", "DetectionDataset", "Sample", "Size", "Target", "TransformFactory", "collate", "init_worker"]
 
 OBJECT_INDEX = "object_index"
 """The label field that goes through a transform with the boxes: which object a box belongs to. All else about the
 object is looked up by it, because albumentations passes label fields through float32, which ids do not survive."""
 
-Target = dict[str, Tensor]
-Sample = tuple[Tensor, Target]
-Size = tuple[int, int]
 
-_HEADER_THREADS = 8  # for the latency of network disks; on a local one, one thread would do
-
-logger = logging.getLogger(__name__)
-
-
-class Transform(Protocol):
-    """What albumentations' `Compose` is, with boxes in pascal_voc format and `OBJECT_INDEX` as the label field."""
-
-    def __call__(self, **data: Any) -> Mapping[str, Any]:
-        """Takes and returns `image` [H, W, 3] uint8, `bboxes` [n, 4] xyxy pixels and `object_index` [n]."""
-
-    def set_random_state(self, random_generator: np.random.Generator, py_random: random.Random) -> None:
-        """Makes all later draws come from these."""
-
-
-TransformFactory = Callable[[int, int], Transform]
-"""Builds the transform for images of `(height, width)`; must be picklable where workers are spawned."""
-
-
-class DetectionDataset(Dataset[Sample]):
+class DetectionDataset(RecordDataset[ImageRecord, NDArray[np.uint8]]):
     """Images with boxes.
 
     `dataset[index]` gives an image at the default size, `dataset[height, width, index]` one at that size, which is what
@@ -79,7 +56,8 @@ class DetectionDataset(Dataset[Sample]):
         category_ids: the annotations' own ids, parallel to `class_names`.
         bad_data: holds the policy and what was found in the annotations; its `finish()` is called here.
         train: whether the targets are for training.
-        transform: builds the transform for a size; None returns stored images as they are.
+        transform: builds the transform for a size, with boxes in pascal_voc format and `OBJECT_INDEX` as the label
+            field; None returns stored images as they are.
         size: `(height, width)` of the images that an index alone gives.
         seed: of the transforms, 0 or more; None takes torch's generator.
         check_files: look at every image file now (about 0.05 ms each). Without it, missing and broken ones are met when
@@ -91,6 +69,8 @@ class DetectionDataset(Dataset[Sample]):
     Raises:
         ValueError: bad data under the policy "error"; no usable image; sizes or seeds out of range.
     """
+
+    records: Records
 
     def __init__(
         self,
@@ -107,27 +87,11 @@ class DetectionDataset(Dataset[Sample]):
     ) -> None:
         if len(class_names) != len(category_ids):
             raise ValueError(f"got {len(class_names)} class names and {len(category_ids)} category ids")
-        if seed is not None and seed < 0:
-            raise ValueError(f"seed must be at least 0, got {seed}")
+        super().__init__(bad_data, train=train, transform=transform, size=size, seed=seed)
         self.class_names = tuple(class_names)
         self.category_ids = tuple(category_ids)
-        self.bad_data = bad_data
-        self.train = train
-        self.transform = transform
-        self.size = _checked_size(size)
-        self.seed = seed
         records = list(records)
-        self.records = Records(_with_good_files(records, bad_data) if check_files else records)
-        bad_data.finish()
-        if not len(self.records):
-            raise ValueError(f"{bad_data.source}: no usable image; {bad_data.summary()}")
-        self._transforms: dict[Size, Transform] = {}
-        # In shared memory: workers, persistent ones too, see the epoch change, and tell which files they could not read
-        self._epoch = torch.zeros((), dtype=torch.int64).share_memory_()
-        self._unreadable = torch.zeros(len(self.records), dtype=torch.bool).share_memory_()
-
-    def __len__(self) -> int:
-        return len(self.records)
+        self._use(Records(with_good_files(records, _check_header, bad_data) if check_files else records))
 
     def __getitem__(self, item: int | tuple[int, int, int]) -> Sample:
         """A sample; see the class.
@@ -137,7 +101,7 @@ class DetectionDataset(Dataset[Sample]):
             ValueError: the image cannot be read and nothing may take its place, or a size was asked for without a
                 transform to give it.
         """
-        size, index = (_checked_size(item[:2]), item[2]) if isinstance(item, tuple) else (self.size, item)
+        size, index = self._size_and_index(item)
         record, image = self._read(index)
         orig_size = image.shape[:2]
         objects = record.objects
@@ -145,11 +109,11 @@ class DetectionDataset(Dataset[Sample]):
             objects = objects[~(objects["iscrowd"] | objects["ignore"])]
         boxes, area = np.array(objects["box"]), objects["area"]
         if self.transform is not None:
-            image, boxes, kept = self._transformed(image, boxes, size, index)
+            result = self._transformed(size, index, image=image, bboxes=boxes, **{OBJECT_INDEX: np.arange(len(boxes))})
+            image, kept = result["image"], np.asarray(result[OBJECT_INDEX], dtype=np.int64)
+            boxes = np.array(result["bboxes"], dtype=np.float32).reshape(-1, 4)
             area = area[kept] * (_areas(boxes) / _areas(objects["box"][kept]))
             objects = objects[kept]
-        elif isinstance(item, tuple):
-            raise ValueError(f"size {size} was asked for, but the data set of {self.bad_data.source} has no transform")
         target = {
             "boxes": torch.from_numpy(boxes),
             "labels": torch.from_numpy(np.array(objects["label"])),
@@ -159,15 +123,6 @@ class DetectionDataset(Dataset[Sample]):
             "orig_size": torch.tensor(orig_size, dtype=torch.int64),
         }
         return torch.from_numpy(np.ascontiguousarray(image.transpose(2, 0, 1))), target  # [H, W, 3] -> [3, H, W]
-
-    def set_epoch(self, epoch: int) -> None:
-        """Choose the epoch that `seed` is combined with; workers that are running already follow."""
-        self._epoch.fill_(epoch)
-
-    def summary(self) -> str:
-        """What was left out, of the annotations and of the files that turned out unreadable since."""
-        unreadable = int(self._unreadable.sum())
-        return self.bad_data.summary() + (f"\n  and {unreadable} files that could not be decoded" if unreadable else "")
 
     def coco_ground_truth(self) -> dict[str, Any]:
         """The annotations of all usable images as the content of a COCO json, for pycocotools or faster-coco-eval.
@@ -199,45 +154,10 @@ class DetectionDataset(Dataset[Sample]):
         categories = [{"id": i, "name": name} for i, name in zip(self.category_ids, self.class_names, strict=True)]
         return {"info": {}, "images": images, "annotations": annotations, "categories": categories}
 
-    def _read(self, index: int) -> tuple[ImageRecord, NDArray[np.uint8]]:
-        """The record and image at `index`, or the next ones that can be read where the policy allows that."""
-        if not -len(self) <= index < len(self):
-            raise IndexError(f"index {index} of a data set of {len(self)} images")
-        for position in range(index % len(self), index % len(self) + len(self)):
-            if self._unreadable[position % len(self)]:
-                continue
-            record = self.records[position % len(self)]
-            try:
-                image = read_image(record.file)
-                check_size(record.file, (image.shape[1], image.shape[0]), (record.width, record.height))
-            except BadImageError as error:
-                message = f"image {record.image_id}: {error.fault}: {error}"
-                if self.bad_data.policy == "error":
-                    raise ValueError(message) from error
-                if not self.train:
-                    raise ValueError(f"{message}; in evaluation no other image can take its place") from error
-                self._unreadable[position % len(self)] = True
-                logger.warning("%s; left out, the next image takes its place", message)
-            else:
-                return record, image
-        raise ValueError(f"{self.bad_data.source}: not one of {len(self)} images can be read")
-
-    def _transformed(
-        self, image: NDArray[np.uint8], boxes: NDArray[np.float32], size: Size, index: int
-    ) -> tuple[NDArray[np.uint8], NDArray[np.float32], NDArray[np.int64]]:
-        """Image, boxes [m, 4], and which of the n boxes they are [m]."""
-        assert self.transform is not None
-        if size not in self._transforms:
-            self._transforms[size] = self.transform(*size)
-        transform = self._transforms[size]
-        if self.seed is None:
-            generator = np.random.default_rng(int(torch.randint(2**63 - 1, ())))
-        else:
-            generator = np.random.default_rng([self.seed, int(self._epoch), index % len(self)])
-        transform.set_random_state(generator, random.Random(int(generator.integers(2**63))))
-        result = transform(image=image, bboxes=boxes, **{OBJECT_INDEX: np.arange(len(boxes))})
-        kept = np.asarray(result[OBJECT_INDEX], dtype=np.int64)
-        return result["image"], np.array(result["bboxes"], dtype=np.float32).reshape(-1, 4), kept
+    def _load(self, record: ImageRecord) -> NDArray[np.uint8]:
+        image = read_image(record.file)
+        check_size(record.file, (image.shape[1], image.shape[0]), (record.width, record.height))
+        return image
 
 
 def collate(batch: Sequence[Sample]) -> tuple[Tensor | list[Tensor], list[Target]]:
@@ -255,31 +175,8 @@ def init_worker(worker_id: int) -> None:
     cv2.setNumThreads(0)
 
 
-def _checked_size(size: Sequence[int]) -> Size:
-    height, width = size
-    if height < 1 or width < 1:
-        raise ValueError(f"size must be (height, width) of at least 1, got {tuple(size)}")
-    return int(height), int(width)
-
-
-def _with_good_files(records: Sequence[ImageRecord], bad_data: BadData) -> list[ImageRecord]:
-    """The records whose files pass `check_header`; the others are reported."""
-
-    def check(record: ImageRecord) -> BadImageError | None:
-        try:
-            check_header(record.file, (record.width, record.height))
-        except BadImageError as error:
-            return error
-        return None
-
-    good = []
-    with ThreadPoolExecutor(_HEADER_THREADS) as pool:
-        for record, error in zip(records, pool.map(check, records), strict=True):
-            if error is None:
-                good.append(record)
-            else:
-                bad_data.report(error.fault, f"image {record.image_id}: {error}")
-    return good
+def _check_header(record: ImageRecord) -> None:
+    check_header(record.file, (record.width, record.height))
 
 
 def _areas(boxes: NDArray[np.float32]) -> NDArray[np.float32]:

@@ -5,12 +5,12 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import NamedTuple
 
 from mvdet.data.bad_data import DEFAULT_POLICY, BadData, BadDataPolicy, Fault, box_fault, clip_box
 from mvdet.data.detection import DetectionDataset, Size, TransformFactory
 from mvdet.data.records import ImageRecord, ObjectRow, pack_objects
-from mvdet.data.voc import VocAnnotation, VocObject, read_annotation, read_image_list
+from mvdet.data.voc import VocAnnotation, VocObject, read_annotation
+from mvdet.data.voc_folder import ImageSet, find_image_sets, image_files
 
 VOC_CLASSES = (
     "aeroplane", "bicycle", "bird", "boat", "bottle", "bus", "car", "cat", "chair", "cow",
@@ -21,13 +21,6 @@ VOC_CLASSES = (
 FOLDERS = ("JPEGImages", "Annotations", "ImageSets/Main")
 
 logger = logging.getLogger(__name__)
-
-
-class ImageSet(NamedTuple):
-    """One image list: its year folder, and the names on it."""
-
-    folder: Path
-    names: tuple[str, ...]
 
 
 class VocDetection(DetectionDataset):
@@ -71,7 +64,7 @@ class VocDetection(DetectionDataset):
         seed: int | None = None,
         check_files: bool = True,
     ) -> None:
-        sets = _find_image_sets(Path(root).expanduser(), split, image_sets)
+        sets = find_image_sets(root, split, image_sets, FOLDERS)
         names = tuple(class_names) if class_names is not None else _classes_found([folder for folder, _ in sets])
         if not names or len(set(names)) < len(names):
             raise ValueError(f"class_names must be one at least, each once, got {names}")
@@ -89,37 +82,6 @@ class VocDetection(DetectionDataset):
         )
 
 
-def _find_image_sets(root: Path, split: str | None, image_sets: Sequence[tuple[str, str]] | None) -> list[ImageSet]:
-    if (split is None) == (image_sets is None):
-        raise ValueError(f"give either split or image_sets, got {split!r} and {image_sets!r}")
-    if image_sets is None:
-        assert split is not None
-        return [_read_image_set(_voc_folder([root]), split)]
-    if not image_sets:
-        raise ValueError("image_sets must name one list at least, got none")
-    return [_read_image_set(_voc_folder([root / year, root / "VOCdevkit" / year]), name) for year, name in image_sets]
-
-
-def _voc_folder(candidates: Sequence[Path]) -> Path:
-    """The first of the candidates that holds VOC's folders."""
-    for folder in candidates:
-        if all((folder / name).is_dir() for name in FOLDERS):
-            return folder
-    lines = [f"{folder} has no {', '.join(n for n in FOLDERS if not (folder / n).is_dir())}" for folder in candidates]
-    inside = sorted(str(path.parent) for path in candidates[0].glob("*/JPEGImages"))
-    inside += sorted(str(path.parent) for path in candidates[0].glob("VOCdevkit/*/JPEGImages"))
-    hint = f"; VOC folders inside it: {', '.join(inside)} (name them in image_sets)" if inside else ""
-    raise FileNotFoundError(f"no VOC data: {'; '.join(lines)}{hint}")
-
-
-def _read_image_set(folder: Path, split: str) -> ImageSet:
-    file = folder / "ImageSets" / "Main" / f"{split}.txt"
-    if not file.is_file():
-        there = ", ".join(sorted(path.stem for path in file.parent.glob("*.txt"))) or "none"
-        raise FileNotFoundError(f"{file}: no such image list; there are {there}")
-    return ImageSet(folder, tuple(read_image_list(file)))
-
-
 def _classes_found(folders: Sequence[Path]) -> tuple[str, ...]:
     """Every class that an annotation file of the folders names, sorted."""
     files = [file for folder in dict.fromkeys(folders) for file in sorted((folder / "Annotations").glob("*.xml"))]
@@ -135,7 +97,7 @@ def _records(sets: Sequence[ImageSet], class_names: Sequence[str], bad_data: Bad
     labels = {name: label for label, name in enumerate(class_names, start=1)}
     image_id = annotation_id = 0
     for folder, names in sets:
-        files = _image_files(folder / "JPEGImages")
+        files = image_files(folder / "JPEGImages")
         for name in names:
             image_id += 1
             annotation_file = folder / "Annotations" / f"{name}.xml"
@@ -168,11 +130,3 @@ def _object_fault(item: VocObject, annotation: VocAnnotation, labels: dict[str, 
     if xmin >= xmax or ymin >= ymax:
         return Fault.NO_AREA
     return box_fault(item.edges, annotation.width, annotation.height)
-
-
-def _image_files(folder: Path) -> dict[str, str]:
-    """File names by stem; `.jpg`, VOC's own, before others of the same stem."""
-    files: dict[str, str] = {}
-    for path in sorted(folder.iterdir(), key=lambda path: (path.suffix != ".jpg", path.name)):
-        files.setdefault(path.stem, path.name)
-    return files

@@ -33,7 +33,7 @@ def postprocessing_times(*, batch: int = 8, size: int = 320, repeats: int = 15) 
     Raises:
         RuntimeError: the two do not find the same.
     """
-    anchors = create_model("ssdlite_mobilevit_xxs", num_classes=2).anchors(size, size)  # type: ignore[operator]
+    anchors = create_model("ssdlite_mobilevit_xxs", num_classes=2).anchors(size, size)
     theirs = ssdlite320_mobilenet_v3_large(
         weights=None,
         weights_backbone=None,

@@ -12,14 +12,19 @@ from mvdet.backbones.variants import VARIANTS
 from mvdet.checkpoints.convert import HeadChoice, check_head
 from mvdet.checkpoints.locate import resolve_name
 from mvdet.models.classifier import MobileViTClassifier
+from mvdet.models.deeplabv3 import DeepLabV3
 from mvdet.models.ssdlite import SSDLite
 
 # What a model's name starts with, before its backbone's; the classifier bears its backbone's name alone.
-FAMILIES: dict[str, Callable[..., nn.Module]] = {"ssdlite_": SSDLite, "": MobileViTClassifier}
+FAMILIES: dict[str, Callable[..., nn.Module]] = {
+    "deeplabv3_": DeepLabV3,
+    "ssdlite_": SSDLite,
+    "": MobileViTClassifier,
+}
 
 
 def list_models() -> list[str]:
-    """Names that `create_model` takes: classifiers, then detectors."""
+    """Names that `create_model` takes: classifiers, then detectors, then segmentation networks."""
     return [prefix + variant for prefix in reversed(FAMILIES) for variant in VARIANTS]
 
 
@@ -31,7 +36,7 @@ def create_model(
     head: HeadChoice = "load",
     **options: Any,
 ) -> nn.Module:
-    """A network by name: `mobilevit_s` is a classifier, `ssdlite_mobilevit_s` a detector on that backbone.
+    """A network by name: `mobilevit_s` classifies, `ssdlite_mobilevit_s` detects, `deeplabv3_mobilevit_s` segments.
 
     Args:
         name: one of `list_models()`; "auto" in place of the backbone's name takes the one that the weights (a file, a
@@ -40,8 +45,8 @@ def create_model(
             path of a weights file or folder of any of these sources; None for random weights.
         weights_backbone: the same for the backbone alone, which takes a classifier's weights.
         head: "load" the layers whose size follows the number of classes, or "skip" them and keep new ones.
-        options: arguments of the model's class (`mvdet.models.MobileViTClassifier`, `mvdet.models.SSDLite`):
-            `num_classes`, `in_channels` and others.
+        options: arguments of the model's class (`mvdet.models.MobileViTClassifier`, `mvdet.models.SSDLite`,
+            `mvdet.models.DeepLabV3`): `num_classes`, `in_channels` and others.
 
     Raises:
         ValueError: for an unknown name, impossible options, or weights of another network.
