@@ -1,5 +1,6 @@
 """Training a classifier, for Lightning."""
 
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -98,19 +99,16 @@ def classification_dataset(recipe: ClassificationRecipe, *, train: bool) -> Clas
         root = generate_classification(root or Path("datasets/shapes-classification"))
     assert root is not None
 
-    def transform(height: int, width: int) -> Any:
-        if not train:
-            return eval_transform(height, width, interpolation=recipe.interpolation)
-        return train_transform(
-            height,
-            width,
+    transform = partial(eval_transform, interpolation=recipe.interpolation)
+    if train:
+        transform = partial(
+            train_transform,
             interpolation=recipe.interpolation,
             crop_scale=recipe.crop_scale,
             flip=recipe.flip,
             rand_augment=recipe.rand_augment,
             random_erasing=recipe.random_erasing,
         )
-
     split = recipe.train_split if train else recipe.val_split
     return ClassificationDataset(root / split, transform=transform, size=recipe.size, seed=recipe.seed)
 

@@ -6,10 +6,12 @@ from typing import Any
 
 from mvdet.data.bccd import find_voc_folder
 from mvdet.data.coco import CocoDetection, coco_split
-from mvdet.data.detection import DetectionDataset, TransformFactory
+from mvdet.data.detection import DetectionDataset
 from mvdet.data.detection_transforms import eval_transform, train_transform
+from mvdet.data.record_dataset import TransformFactory
 from mvdet.data.shapes import generate
 from mvdet.data.voc_detection import VocDetection
+from mvdet.data.voc_folder import split_or_image_sets
 from mvdet.training.ssdlite_recipe import SSDLiteRecipe
 
 
@@ -47,12 +49,7 @@ def detection_dataset(recipe: SSDLiteRecipe, *, train: bool, size: tuple[int, in
         if len(splits) != 1:
             raise ValueError(f"a coco data set is trained and evaluated on one split each, got {', '.join(splits)}")
         return CocoDetection(*coco_split(root, splits[0]), **options)
-    if any(":" in split for split in splits):
-        pairs = [(year, split) for year, _, split in (split.partition(":") for split in splits)]
-        return VocDetection(root, image_sets=pairs, class_names=recipe.class_names, **options)
-    if len(splits) != 1:
-        raise ValueError(f"several voc splits are written YEAR:SPLIT, as VOC2007:trainval, got {', '.join(splits)}")
-    return VocDetection(root, splits[0], class_names=recipe.class_names, **options)
+    return VocDetection(root, **split_or_image_sets(splits), class_names=recipe.class_names, **options)
 
 
 def _data_root(recipe: SSDLiteRecipe) -> Path:

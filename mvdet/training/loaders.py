@@ -5,7 +5,6 @@ from typing import Any, Protocol
 
 import torch
 from torch.utils.data import DataLoader, Dataset
-from torch.utils.data.distributed import DistributedSampler
 
 from mvdet.data.detection import collate, init_worker
 from mvdet.data.samplers import (
@@ -45,7 +44,7 @@ class EpochLoader:
     def __init__(self, dataset: ImageDataset, batch_sampler: PlannedBatchSampler, workers: int) -> None:
         self.dataset = dataset
         self.batch_sampler = batch_sampler
-        self._loader = _loader(dataset, workers, batch_sampler=batch_sampler)
+        self._loader = _loader(dataset, batch_sampler, workers)
         self._done = batch_sampler.start_batch  # the sampler's own count is that of batches the workers have begun
 
     @property
@@ -107,29 +106,39 @@ def train_loader(dataset: ImageDataset, recipe: TrainingRecipe, *, rank: int = 0
         common |= {"divisor": recipe.size_divisor, "base_size": recipe.size, "base_batch_size": batch_size}
         kind = MultiScaleBatchSampler if recipe.sampler == "multi-scale" else MultiSizeBatchSampler
         sampler = kind(len(dataset), max_pixels=recipe.max_pixels or None, **common)
+        height, width, least = min(sampler.pairs, key=lambda pair: pair.batch_size)
+        if least == 1:
+            raise ValueError(
+                f"a step at {height} x {width} pixels would have one image on each device, batch normalisation needs two: "
+                f"raise batch_size {recipe.batch_size} or max_pixels {recipe.max_pixels}, or lower max_size"
+            )
     return EpochLoader(dataset, sampler, recipe.workers)
 
 
 def eval_loader(
     dataset: ImageDataset, recipe: TrainingRecipe, *, rank: int = 0, world_size: int = 1
 ) -> "DataLoader[Any]":
-    """Batches in order; a few images come twice where the processes must be evened out."""
-    sampler: DistributedSampler[Any] = DistributedSampler(_sized(dataset), world_size, rank, shuffle=False)
-    return _loader(dataset, recipe.workers, batch_size=max(1, recipe.batch_size // world_size), sampler=sampler)
+    """Batches in order; each image comes once in all processes together, so some may have a batch less."""
+    sampler = FixedSizeBatchSampler(
+        len(dataset),
+        size=recipe.size,
+        batch_size=max(1, recipe.batch_size // world_size),
+        shuffle=False,
+        repeat=False,
+        num_replicas=world_size,
+        rank=rank,
+    )
+    return _loader(dataset, sampler, recipe.workers)
 
 
-def _loader(dataset: ImageDataset, workers: int, **batches: Any) -> "DataLoader[Any]":
+def _loader(dataset: ImageDataset, sampler: PlannedBatchSampler, workers: int) -> "DataLoader[Any]":
+    assert isinstance(dataset, Dataset)
     return DataLoader(
-        _sized(dataset),
+        dataset,
+        batch_sampler=sampler,
         num_workers=workers,
         collate_fn=collate,
         pin_memory=torch.cuda.is_available(),
         persistent_workers=workers > 0,
         worker_init_fn=init_worker,
-        **batches,
     )
-
-
-def _sized(dataset: ImageDataset) -> Dataset[Any]:
-    assert isinstance(dataset, Dataset)
-    return dataset

@@ -35,6 +35,8 @@ class TrainingTask(pl.LightningModule):
         description: what the checkpoints say of themselves, in plain types that `weights_only=True` reads.
     """
 
+    allow_zero_length_dataloader_with_multiple_devices = True  # fewer validation images than processes
+
     monitor = ""
     """The metric, larger is better, that the best checkpoint is chosen by."""
 
@@ -67,7 +69,8 @@ class TrainingTask(pl.LightningModule):
                 self.train_data, self.recipe, rank=self.trainer.global_rank, world_size=self.trainer.world_size
             )
         # Lightning asks for the length of an epoch before it tells the loader which
-        self._train_loader.set_epoch(self.trainer.fit_loop.epoch_progress.current.processed)
+        progress: Any = self.trainer.fit_loop.epoch_progress.current
+        self._train_loader.set_epoch(progress.processed)
         return self._train_loader
 
     def val_dataloader(self) -> Any:

@@ -1,0 +1,11 @@
+"""Train DeepLabV3 on MobileViT. Without arguments: a small one on the generated `shapes` data set, in a few minutes.
+
+python scripts/train_deeplabv3.py --data-format voc --data-root VOCdevkit --weights-backbone apple
+"""
+
+from mvdet.training.command import run_command
+from mvdet.training.segmentation_recipe import SegmentationRecipe, recipes
+from mvdet.training.segmentation_task import segmentation_task
+
+if __name__ == "__main__":
+    run_command(SegmentationRecipe, segmentation_task, recipes(), name="deeplabv3", description=__doc__)
