@@ -57,7 +57,9 @@ class MultiBoxLoss(nn.Module):
         )
         positive = matched >= 0  # [B, N]
         num_positive = positive.sum(dim=1)  # [B]
-        normaliser = _mean_over_processes(num_positive.sum()).clamp(min=1)
+        # Without gradients there is nothing to average, and in validation not every process may come here as often
+        total = num_positive.sum()
+        normaliser = (_mean_over_processes(total) if torch.is_grad_enabled() else total.float()).clamp(min=1)
 
         image, anchor = positive.nonzero(as_tuple=True)  # [P] each
         chosen = matched[image, anchor]

@@ -16,6 +16,14 @@ BOX_OFFSETS = 4
 INIT_STD = 0.03  # of all convolutions, as in torchvision's `SSDLiteHead`
 
 
+def level_sizes(map_sizes: Sequence[tuple[int, int]]) -> list[tuple[int, int]]:
+    """Height and width of the six maps that the predictors read, from those of the backbone's two."""
+    sizes = list(map_sizes)
+    for _ in EXTRA_CHANNELS:
+        sizes.append(((sizes[-1][0] + 1) // 2, (sizes[-1][1] + 1) // 2))
+    return [*sizes, (1, 1)]
+
+
 class SeparableConv(nn.Module):
     """Depthwise 3x3 convolution with norm, pointwise convolution with norm and ReLU; no activation between them."""
 

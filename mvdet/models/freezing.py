@@ -21,6 +21,7 @@ class Freezing:
         elif batch_norm:
             for layer in self._norms(backbone):
                 layer.requires_grad_(False)
+        self.apply(backbone)  # a new module is in training mode
 
     def apply(self, backbone: nn.Module) -> None:
         """To be called after `train()`: puts back into evaluation mode what is frozen."""

@@ -9,7 +9,7 @@ from torch.nn import functional as F
 from mvdet.backbones.pyramid import MobileViTBackbone
 from mvdet.backbones.variants import VariantSpec
 from mvdet.detection import AnchorGenerator, BoxCoder, MultiBoxLoss, postprocess_detections
-from mvdet.heads.ssdlite import EXTRA_CHANNELS, SSDLiteHead
+from mvdet.heads.ssdlite import SSDLiteHead, level_sizes
 from mvdet.models.freezing import Freezing
 
 Target = dict[str, Tensor]
@@ -85,9 +85,7 @@ class SSDLite(nn.Module):
     def anchors(self, height: int, width: int, device: torch.device | str | None = None) -> Tensor:
         """Anchors [N, 4] of images of that size in pixels: (cx, cy, w, h), relative to the image, clipped to 0..1."""
         sizes = [((height + s - 1) // s, (width + s - 1) // s) for s in self.backbone.strides]
-        for _ in EXTRA_CHANNELS:
-            sizes.append(((sizes[-1][0] + 1) // 2, (sizes[-1][1] + 1) // 2))
-        return self.anchor_generator([*sizes, (1, 1)], device)
+        return self.anchor_generator(level_sizes(sizes), device)
 
     def forward(
         self, images: Tensor | Sequence[Tensor], targets: Sequence[Target] | None = None

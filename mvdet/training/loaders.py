@@ -109,7 +109,7 @@ def train_loader(dataset: ImageDataset, recipe: TrainingRecipe, *, rank: int = 0
         height, width, least = min(sampler.pairs, key=lambda pair: pair.batch_size)
         if least == 1:
             raise ValueError(
-                f"a step at {height} x {width} pixels would have one image on each device, batch normalisation needs two: "
+                f"a step at {height} x {width} pixels has one image on each device, batch normalisation needs two: "
                 f"raise batch_size {recipe.batch_size} or max_pixels {recipe.max_pixels}, or lower max_size"
             )
     return EpochLoader(dataset, sampler, recipe.workers)

@@ -2,7 +2,7 @@
 
 import dataclasses
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -38,7 +38,9 @@ class RunResult:
     metrics: dict[str, float]
 
 
-def train(recipe: Recipe, make_task: Callable[[Recipe], TrainingTask], name: str) -> RunResult:
+def train(
+    recipe: Recipe, make_task: Callable[[Recipe], TrainingTask], name: str, *, callbacks: Sequence[Callback] = ()
+) -> RunResult:
     """Train by a recipe.
 
         OUTPUT/recipe.yaml                        every setting
@@ -49,6 +51,7 @@ def train(recipe: Recipe, make_task: Callable[[Recipe], TrainingTask], name: str
         recipe: all settings.
         make_task: what is trained, on what; called when the output folder is free and random numbers are seeded.
         name: of the folder in `runs` that the run goes to, unless the recipe says otherwise.
+        callbacks: of Lightning, beside the run's own.
 
     Raises:
         FileExistsError: the output folder holds a run, and nothing says to resume it.
@@ -78,7 +81,7 @@ def train(recipe: Recipe, make_task: Callable[[Recipe], TrainingTask], name: str
         sync_batchnorm=recipe.sync_batch_norm and torch.cuda.is_available() and recipe.accelerator != "cpu",
         use_distributed_sampler=False,  # the loaders share out the images themselves
         reload_dataloaders_every_n_epochs=1,  # epochs differ in length where batches differ in size
-        callbacks=[best, *_callbacks(recipe, checkpoints)],
+        callbacks=[best, *_callbacks(recipe, checkpoints), *callbacks],
         # a folder for each start: a resumed run keeps what was logged before
         logger=[CSVLogger(output, name="logs"), TensorBoardLogger(output, name="tensorboard")],
         log_every_n_steps=1,

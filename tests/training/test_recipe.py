@@ -6,19 +6,38 @@ from pathlib import Path
 import pytest
 import yaml
 
+from mvdet.training import classification_recipe, segmentation_recipe
+from mvdet.training.base_recipe import TrainingRecipe
+from mvdet.training.classification_recipe import ClassificationRecipe
 from mvdet.training.recipe import parse_arguments, read_settings
+from mvdet.training.segmentation_recipe import SegmentationRecipe
 from mvdet.training.ssdlite_recipe import SSDLiteRecipe, recipes
+
+TASKS = {
+    SSDLiteRecipe: recipes(),
+    ClassificationRecipe: classification_recipe.recipes(),
+    SegmentationRecipe: segmentation_recipe.recipes(),
+}
+OTHER_RECIPES = {"mobilevitv2_imagenet": ClassificationRecipe, "deeplabv3_v2_voc": SegmentationRecipe}
 
 
 def parse(*argv: str) -> SSDLiteRecipe:
     return parse_arguments(SSDLiteRecipe, argv, recipes(), description="")
 
 
-@pytest.mark.parametrize("name", list(recipes()))
-def test_the_recipes_that_come_with_mvdet(name: str) -> None:
-    settings = read_settings(SSDLiteRecipe, recipes()[name])
+@pytest.mark.parametrize(("kind", "name"), [(kind, name) for kind, files in TASKS.items() for name in files])
+def test_the_recipes_that_come_with_mvdet(kind: type[TrainingRecipe], name: str) -> None:
+    settings = read_settings(kind, TASKS[kind][name])
     assert settings["data_format"] == name
-    SSDLiteRecipe(**settings | {"data_root": Path("somewhere")})
+    kind(**settings | {"data_root": Path("somewhere")})
+
+
+def test_every_recipe_is_a_tasks() -> None:
+    folder = recipes()["coco"].parent
+    named = {path.stem for files in TASKS.values() for path in files.values()}
+    assert {path.stem for path in folder.glob("*.yaml")} == named | set(OTHER_RECIPES)
+    for name, kind in OTHER_RECIPES.items():
+        kind(**read_settings(kind, folder / f"{name}.yaml") | {"data_root": Path("somewhere")})
 
 
 def test_coco_is_the_papers() -> None:
@@ -40,13 +59,12 @@ def test_flags_win_over_the_recipe_which_wins_over_the_defaults(tmp_path: Path) 
     assert (recipe.photometric, recipe.sample_crop, recipe.size) == (False, True, (96, 128))
 
 
-def test_every_setting_is_a_flag_and_a_key(tmp_path: Path) -> None:
-    plain = {
-        name: list(value) if isinstance(value, tuple) else value
-        for name, value in dataclasses.asdict(SSDLiteRecipe()).items()
-    }
+@pytest.mark.parametrize("kind", list(TASKS))
+def test_every_setting_is_a_flag_and_a_key(kind: type[TrainingRecipe], tmp_path: Path) -> None:
+    plain = kind().as_dict()
+    assert plain.keys() == {field.name for field in dataclasses.fields(kind)}
     (tmp_path / "r.yaml").write_text(yaml.safe_dump(plain))
-    assert SSDLiteRecipe(**read_settings(SSDLiteRecipe, tmp_path / "r.yaml")) == SSDLiteRecipe()
+    assert kind(**read_settings(kind, tmp_path / "r.yaml")) == kind()
     argv = []
     for name, value in plain.items():
         flag = name.replace("_", "-")
@@ -54,7 +72,7 @@ def test_every_setting_is_a_flag_and_a_key(tmp_path: Path) -> None:
             argv.append(f"--{flag}" if value else f"--no-{flag}")
         else:
             argv += [f"--{flag}", *map(str, value if isinstance(value, list) else [value])]
-    assert parse(*argv) == SSDLiteRecipe()
+    assert parse_arguments(kind, argv, TASKS[kind], description="") == kind()
 
 
 @pytest.mark.parametrize(
@@ -74,6 +92,26 @@ def test_every_setting_is_a_flag_and_a_key(tmp_path: Path) -> None:
 def test_bad_arguments(argv: list[str], message: str) -> None:
     with pytest.raises(ValueError, match=message):
         parse(*argv)
+
+
+@pytest.mark.parametrize(
+    ("kind", "argv", "message"),
+    [
+        (ClassificationRecipe, ["--crop-scale", "0", "1"], r"crop_scale must be \(low, high\) above 0 and up to 1"),
+        (ClassificationRecipe, ["--mixup", "-1"], "mixup must be at least 0, got -1.0"),
+        (ClassificationRecipe, ["--data-format", "folder"], "data_format folder needs a data_root"),
+        (ClassificationRecipe, ["--interpolation", "cubic"], "--interpolation: unknown value 'cubic'"),
+        (SegmentationRecipe, ["--scale", "2", "0.5"], "scale must be .* above 0, got"),
+        (SegmentationRecipe, ["--aux-loss", "-1"], "aux_loss must be at least 0, got -1.0"),
+        (SegmentationRecipe, ["--data-format", "voc"], "data_format voc needs a data_root"),
+        (SegmentationRecipe, ["--head-learning-rate-factor", "0"], "head_learning_rate_factor must be above 0"),
+        (SSDLiteRecipe, ["--sampler", "multi"], "--sampler: unknown value 'multi'; .*multi-scale"),
+        (SSDLiteRecipe, ["--max-pixels", "-1"], "max_pixels must be at least 0, got -1"),
+    ],
+)
+def test_bad_arguments_of_any_task(kind: type[TrainingRecipe], argv: list[str], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        parse_arguments(kind, argv, TASKS[kind], description="")
 
 
 @pytest.mark.parametrize(
