@@ -1,8 +1,11 @@
-"""Detect objects in pictures and videos.
+"""Detect objects in pictures and videos, classify them or segment them, as the model does.
 
     python scripts/predict.py --model runs/ssdlite/train/checkpoints/best.ckpt photos/ clip.mp4 "x/*.jpg" --output out
+    python scripts/predict.py --model mobilevit_s photos/ --output out
+    python scripts/predict.py --model deeplabv3_mobilevit_s photos/ --output out
 
-writes each picture with its boxes, each video as mp4, and out/detections.json.
+writes each picture with what was found in it, each video as mp4, and out/detections.json, classifications.json or
+segmentations.json; of segmentation out/masks/, too: palette PNG files of class numbers.
 """
 
 import argparse
@@ -10,26 +13,30 @@ import sys
 from pathlib import Path
 
 from mvdet.evaluation.detector import choose_device
-from mvdet.evaluation.prediction import DETECTIONS, SCORE_THRESHOLD, predict
-from mvdet.models.detection_io import find_detector
+from mvdet.evaluation.prediction import predict
+from mvdet.evaluation.predictors import SCORE_THRESHOLD
+from mvdet.models.trained import TrainedDetector, find_model
 
 
 def main() -> None:
     """Parse the command line, predict, say where the results are; problems are one line each, and exit code 1."""
     arguments = _parser().parse_args()
     try:
+        model = find_model(arguments.model)
         result = predict(
-            find_detector(arguments.model),
+            model,
             arguments.source,
             arguments.output,
             score_threshold=arguments.score_threshold,
+            sliding_window=arguments.sliding_window,
             size=arguments.size and tuple(arguments.size),
             device=choose_device(arguments.device),
             batch_size=arguments.batch_size,
         )
     except (ValueError, OSError) as error:
         sys.exit(f"error: {error}")
-    print(f"{result.objects} objects in {result.files} files; see {arguments.output / DETECTIONS}")
+    objects = f"{result.objects} objects in " if isinstance(model, TrainedDetector) else ""
+    print(f"{objects}{result.files} files; see {result.json}")
     for problem in result.problems:
         print(f"error: {problem}", file=sys.stderr)
     if result.problems:
@@ -41,11 +48,12 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("source", nargs="+", metavar="SOURCE", help="image, video, folder, or pattern in quotes")
     parser.add_argument("--model", required=True, metavar="CKPT|NAME", help="checkpoint, weights or published name")
     parser.add_argument("--output", type=Path, required=True, metavar="DIR", help="folder to write to")
+    parser.add_argument("--score-threshold", type=float, metavar="S", help=f"of a detector, default: {SCORE_THRESHOLD}")
     parser.add_argument(
-        "--score-threshold", type=float, default=SCORE_THRESHOLD, metavar="S", help="default: %(default)s"
+        "--sliding-window", action="store_true", help="of segmentation: look window by window, at full resolution"
     )
     parser.add_argument(
-        "--size", type=int, nargs=2, metavar=("H", "W"), help="that the detector sees; default: as it was trained"
+        "--size", type=int, nargs=2, metavar=("H", "W"), help="that the model sees; default: as it was trained"
     )
     parser.add_argument("--device", default="auto", help="auto, cpu, cuda, cuda:1 ... (default: %(default)s)")
     parser.add_argument("--batch-size", type=int, default=8, metavar="N", help="default: %(default)s")

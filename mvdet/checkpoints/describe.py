@@ -2,13 +2,14 @@
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from torch import Tensor
 
 from mvdet.backbones.variants import VARIANTS
 from mvdet.checkpoints.files import read_state_dict
 from mvdet.checkpoints.formats import detect_format
-from mvdet.checkpoints.identify import count_classes, find_task, find_variants
+from mvdet.checkpoints.identify import count_classes, find_task, find_variants, head_options
 from mvdet.checkpoints.locate import WeightsFile, find_local
 
 _BUFFERS = ("running_mean", "running_var", "num_batches_tracked")
@@ -26,6 +27,7 @@ class WeightsInfo:
         num_classes: classes of its head, with the background where the head counts it; None without a head.
         bgr: whether its network expects BGR images: a guess from its source and version, for the file cannot say.
         num_params: parameters, running statistics not counted.
+        head_options: arguments of the model's class, beside the number of classes, that its head was built with.
     """
 
     path: Path
@@ -35,6 +37,7 @@ class WeightsInfo:
     num_classes: int | None
     bgr: bool
     num_params: int
+    head_options: dict[str, Any]
 
     @property
     def variant(self) -> str:
@@ -82,5 +85,6 @@ def describe(file: WeightsFile) -> tuple[WeightsInfo, dict[str, Tensor]]:
         num_classes=count_classes(converted),
         bgr=bgr if file.bgr is None else file.bgr,
         num_params=sum(value.numel() for key, value in converted.items() if not key.endswith(_BUFFERS)),
+        head_options=head_options(converted),
     )
     return info, state_dict

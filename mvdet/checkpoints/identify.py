@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterable, Mapping
+from typing import Any
 
 from torch import Tensor
 
@@ -66,6 +67,16 @@ def count_classes(state_dict: Mapping[str, Tensor]) -> int | None:
             return None if length is None else length // _ANCHORS - _OFFSETS
         case _:
             return None
+
+
+def head_options(state_dict: Mapping[str, Tensor]) -> dict[str, Any]:
+    """Arguments of the model's class, beside the number of classes, that the sizes of its head follow from."""
+    if find_task(state_dict) != "segmentation":
+        return {}
+    options: dict[str, Any] = {"aux_head": any(key.startswith("aux_head.") for key in state_dict)}
+    if (weight := state_dict.get("head.classifier.weight")) is not None:
+        options["aspp_channels"] = weight.shape[1]
+    return options
 
 
 def is_class_layer(key: str, task: str) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -85,6 +86,12 @@ class ClassificationDataset(Dataset[tuple[Tensor, Target]]):
             # [H, W, 3] -> [3, H, W]
             pixels = self._transforms[height, width](torch.from_numpy(image).permute(2, 0, 1))
         return pixels.contiguous(), {"label": torch.tensor(label), "image_id": torch.tensor(index)}
+
+    def with_transform(self, transform: Callable[[int, int], Transform], size: Size) -> ClassificationDataset:
+        """The same images under another transform, at another default size."""
+        other = copy.copy(self)
+        other._transform, other._transforms, other.size = transform, {}, size
+        return other
 
     def set_epoch(self, epoch: int) -> None:
         """Choose the epoch that `seed` is combined with; workers that are running already follow."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -55,3 +56,11 @@ class Instance:
     def area(self) -> int:
         """Number of visible pixels."""
         return int(np.count_nonzero(self.mask))
+
+
+def class_mask(instances: Sequence[Instance], height: int, width: int) -> NDArray[np.uint8]:
+    """The class of every pixel, [height, width]: 0 where there is no object, `label + 1` on one."""
+    classes = np.zeros((height, width), dtype=np.uint8)
+    for instance in instances:
+        classes[instance.mask] = instance.label + 1
+    return classes

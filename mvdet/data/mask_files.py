@@ -1,4 +1,4 @@
-"""Read masks: PNG files that hold a class number for every pixel."""
+"""Read and write masks: PNG files that hold a class number for every pixel."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
+from PIL import Image
 from PIL.PngImagePlugin import PngImageFile
 
 from mvdet.data.bad_data import Fault
@@ -19,6 +20,25 @@ IGNORE_INDEX = 255
 _GREY, _PALETTE = 0, 3  # PNG's colour types that hold one number a pixel (ISO/IEC 15948, 11.2.1)
 _COLOUR_TYPES = {2: "RGB", 4: "grey with transparency", 6: "RGB with transparency"}
 _GREY_STEPS = {2: 85, 4: 17}  # Pillow spreads 2 and 4 bits of grey over 0 to 255
+
+
+def voc_palette() -> list[int]:
+    """VOC's colour map, 256 x RGB in one list: the bits of an index, three at a time, fill R, G, B from the top."""
+    palette = []
+    for index in range(256):
+        colour = [0, 0, 0]
+        for bit in range(8):
+            for channel in range(3):
+                colour[channel] |= (index >> (3 * bit + channel) & 1) << (7 - bit)
+        palette += colour
+    return palette
+
+
+def write_mask(file: str | Path, values: NDArray[np.uint8]) -> None:
+    """Write class numbers [H, W] as a palette PNG in VOC's colours, whatever the file's suffix; its folder exists."""
+    picture = Image.fromarray(values).convert("P")
+    picture.putpalette(voc_palette())
+    picture.save(file, format="PNG")
 
 
 def read_mask(file: str | Path, num_classes: int) -> NDArray[np.uint8]:

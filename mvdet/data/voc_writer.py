@@ -16,22 +16,12 @@ from pathlib import Path
 from xml.etree import ElementTree
 
 import numpy as np
-from PIL import Image as PilImage
 
 from mvdet.data.files import link_or_copy
-from mvdet.data.instances import Instance
+from mvdet.data.instances import Instance, class_mask
+from mvdet.data.mask_files import voc_palette, write_mask
 
-
-def voc_palette() -> list[int]:
-    """VOC's colour map, 256 x RGB in one list: the bits of an index, three at a time, fill R, G, B from the top."""
-    palette = []
-    for index in range(256):
-        colour = [0, 0, 0]
-        for bit in range(8):
-            for channel in range(3):
-                colour[channel] |= (index >> (3 * bit + channel) & 1) << (7 - bit)
-        palette += colour
-    return palette
+__all__ = ["VocFolder", "voc_palette"]
 
 
 class VocFolder:
@@ -45,7 +35,6 @@ class VocFolder:
     def __init__(self, root: Path, class_names: Sequence[str]) -> None:
         self.root = root
         self._class_names = tuple(class_names)
-        self._palette = voc_palette()
         for folder in ("Annotations", "JPEGImages", "SegmentationClass", "SegmentationObject"):
             (root / folder).mkdir(parents=True)
 
@@ -54,14 +43,12 @@ class VocFolder:
         name = image_file.stem
         link_or_copy(image_file, self.root / "JPEGImages" / image_file.name)
         self._write_annotation(name, image_file.name, width, height, instances)
-        classes, objects = np.zeros((2, height, width), dtype=np.uint8)
+        objects = np.zeros((height, width), dtype=np.uint8)
         for number, instance in enumerate(instances, start=1):
-            classes[instance.mask] = instance.label + 1
             objects[instance.mask] = number
-        for folder, values in (("SegmentationClass", classes), ("SegmentationObject", objects)):
-            picture = PilImage.fromarray(values).convert("P")
-            picture.putpalette(self._palette)
-            picture.save(self.root / folder / f"{name}.png")
+        masks = {"SegmentationClass": class_mask(instances, height, width), "SegmentationObject": objects}
+        for folder, values in masks.items():
+            write_mask(self.root / folder / f"{name}.png", values)
 
     def write_lists(self, splits: dict[str, Sequence[str]]) -> None:
         """Write each split's image names to `ImageSets/{Main,Segmentation}/SPLIT.txt`."""

@@ -10,6 +10,7 @@ from mvdet.data.detection import DetectionDataset
 from mvdet.data.voc_detection import VocDetection
 from mvdet.evaluation.coco import Backend, CocoMetrics, evaluate_coco
 from mvdet.evaluation.ground_truth import read_ground_truth
+from mvdet.evaluation.messages import percent
 from mvdet.evaluation.report import SCORE_THRESHOLD, format_table, write_report
 from mvdet.evaluation.results import Result
 from mvdet.evaluation.voc import VocMetrics, evaluate_voc
@@ -57,5 +58,5 @@ def format_tables(coco: CocoMetrics, voc: VocMetrics | None) -> str:
     if voc is None:
         return text
     means = [("11 points", voc.mean_11_points), ("area", voc.mean_area)]
-    shown = ", ".join(f"{name} {'-' if mean is None else f'{100 * mean:.1f}'}" for name, mean in means)
+    shown = ", ".join(f"{name} {percent(mean)}" for name, mean in means)
     return f"{text}\n\nVOC AP at IoU {voc.iou_threshold:g}: {shown}"

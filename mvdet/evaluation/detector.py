@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor, nn
-from torch.utils.data import DataLoader
-from tqdm import tqdm  # type: ignore[import-untyped]
 
-from mvdet.data.detection import DetectionDataset, Sample, Target, collate, init_worker
+from mvdet.data.detection import DetectionDataset
+from mvdet.evaluation.batches import evaluation_batches
+from mvdet.evaluation.class_matching import match_names
 from mvdet.evaluation.results import Result, to_results
 from mvdet.models.detection_io import TrainedDetector, detect
 
@@ -45,14 +45,8 @@ def match_classes(class_names: Sequence[str], dataset: DetectionDataset) -> tupl
     Raises:
         ValueError: a class is missing on either side, or a name occurs twice; names both sets.
     """
-    ids = dict(zip(dataset.class_names, dataset.category_ids, strict=True))
-    both = f"the detector's are {', '.join(class_names)}; the data set's are {', '.join(dataset.class_names)}"
-    if len(ids) < len(dataset.class_names) or len(set(class_names)) < len(class_names):
-        raise ValueError(f"two classes have the same name: {both}")
-    for side, missing in (("detector", set(ids) - set(class_names)), ("data set", set(class_names) - set(ids))):
-        if missing:
-            raise ValueError(f"classes that the {side} does not have: {', '.join(sorted(missing))}; {both}")
-    return tuple(ids[name] for name in class_names)
+    places = match_names(class_names, dataset.class_names, model="detector")
+    return tuple(dataset.category_ids[place] for place in places)
 
 
 def run_detector(
@@ -81,15 +75,10 @@ def run_detector(
     """
     if dataset.train:
         raise ValueError(f"{dataset.bad_data.source}: detections are evaluated on a data set made with train=False")
-    if batch_size < 1 or workers < 0:
-        raise ValueError(f"batch_size must be at least 1 and workers at least 0, got {batch_size} and {workers}")
     category_ids = match_classes(detector.class_names, dataset)
-    loader: DataLoader[Sample] = DataLoader(
-        dataset, batch_size, num_workers=workers, collate_fn=collate, worker_init_fn=init_worker
-    )
     model = detector.model.to(device)
     results: list[Result] = []
-    for images, targets in tqdm(_batches(loader), desc="detect", unit="batch", total=len(loader)):
+    for images, targets in evaluation_batches(dataset, batch_size=batch_size, workers=workers, description="detect"):
         sizes = [(int(height), int(width)) for height, width in (target["orig_size"].tolist() for target in targets)]
         found = detect_batch(model, images, sizes, device)
         for target, detections in zip(targets, found, strict=True):
@@ -97,20 +86,14 @@ def run_detector(
     return results
 
 
-def _batches(loader: DataLoader[Sample]) -> Iterator[tuple[Tensor | list[Tensor], list[Target]]]:
-    """The loader's batches; an error in a worker, which comes as a traceback in text, says what its last line says."""
-    try:
-        yield from loader
-    except ValueError as error:
-        if not str(error).startswith("Caught ValueError in DataLoader worker"):
-            raise
-        raise ValueError(str(error).rstrip().splitlines()[-1].removeprefix("ValueError: ")) from None
-
-
 def detect_batch(
     model: nn.Module, images: Tensor | list[Tensor], sizes: Sequence[tuple[int, int]], device: torch.device | str
 ) -> list[dict[str, Tensor]]:
     """`mvdet.models.detection_io.detect` on a device, without gradients."""
     with torch.inference_mode():
-        moved = images.to(device) if isinstance(images, Tensor) else [image.to(device) for image in images]
-        return detect(model, moved, sizes)
+        return detect(model, to_device(images, device), sizes)
+
+
+def to_device(images: Tensor | list[Tensor], device: torch.device | str) -> Tensor | list[Tensor]:
+    """A batch, or each of a list of images, on a device."""
+    return images.to(device) if isinstance(images, Tensor) else [image.to(device) for image in images]

@@ -17,6 +17,7 @@ from mvdet.evaluation.coco import evaluate_coco
 from mvdet.evaluation.measure import PairedTimes, time_in_pairs
 from mvdet.models.detection_io import call_detector
 from mvdet.models.registry import create_model
+from mvdet.models.ssdlite import SSDLite
 from mvdet.training.detection_data import detection_dataset
 from mvdet.training.loaders import train_loader
 from mvdet.training.ssdlite_recipe import SSDLiteRecipe
@@ -33,7 +34,9 @@ def postprocessing_times(*, batch: int = 8, size: int = 320, repeats: int = 15) 
     Raises:
         RuntimeError: the two do not find the same.
     """
-    anchors = create_model("ssdlite_mobilevit_xxs", num_classes=2).anchors(size, size)
+    network = create_model("ssdlite_mobilevit_xxs", num_classes=2)
+    assert isinstance(network, SSDLite)
+    anchors = network.anchors(size, size)
     theirs = ssdlite320_mobilenet_v3_large(
         weights=None,
         weights_backbone=None,
@@ -77,7 +80,7 @@ def evaluation_times(*, images: int = 5000, detections: int = 100, repeats: int 
         RuntimeError: the numbers differ by more than 1e-6.
     """
     truth, results = _made_up(images, detections)
-    fast, judge = (evaluate_coco(truth, results, backend=b).numbers for b in ("faster-coco-eval", "pycocotools"))  # type: ignore[arg-type]
+    fast, judge = (evaluate_coco(truth, results, backend=b).numbers for b in ("faster-coco-eval", "pycocotools"))
     differing = [name for name, value in judge.items() if value is not None and abs(value - (fast[name] or 0)) > 1e-6]
     if differing:
         raise RuntimeError(f"the backends differ in {', '.join(differing)}")

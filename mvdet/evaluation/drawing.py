@@ -61,13 +61,13 @@ def draw_detections(image: NDArray[np.uint8], objects: Sequence[DetectedObject])
     height, width, _ = image.shape
     canvas = Image.fromarray(image)
     draw = ImageDraw.Draw(canvas)
-    text_size = max(_SMALLEST_TEXT, round(_TEXT_SHARE * (width * height) ** 0.5))
+    text_size = text_size_for(width, height)
     line = max(1, round(text_size / 7))
     ranked = sorted(objects, key=lambda item: item.score)
     for item in ranked:
         colour, (left, top, right, bottom) = class_colour(item.label), _box_area(item, width, height)
         # A rim, for objects of the box's own colour.
-        draw.rectangle((left - 1, top - 1, right + 1, bottom + 1), outline=_readable_on(colour), width=line + 2)
+        draw.rectangle((left - 1, top - 1, right + 1, bottom + 1), outline=readable_on(colour), width=line + 2)
         draw.rectangle((left, top, right, bottom), outline=colour, width=line)
     taken: list[Area] = []
     labels: list[tuple[DetectedObject, str, Area]] = []
@@ -80,20 +80,28 @@ def draw_detections(image: NDArray[np.uint8], objects: Sequence[DetectedObject])
         colour = class_colour(item.label)
         draw.rectangle(area, fill=colour)
         left, top, _, _ = area
-        draw.text((left + _padding(text_size), top), text, fill=_readable_on(colour), font=_font(text_size))
+        draw.text((left + padding(text_size), top), text, fill=readable_on(colour), font=font(text_size))
     return np.array(canvas)
 
 
+def text_size_for(width: int, height: int) -> int:
+    """Of the text in a picture of this size, in pixels."""
+    return max(_SMALLEST_TEXT, round(_TEXT_SHARE * (width * height) ** 0.5))
+
+
 @cache
-def _font(size: int) -> ImageFont.FreeTypeFont:
+def font(size: int) -> ImageFont.FreeTypeFont:
+    """DejaVu Sans, which matplotlib brings."""
     return ImageFont.truetype(str(Path(matplotlib.get_data_path(), "fonts", "ttf", "DejaVuSans.ttf")), size)
 
 
-def _padding(text_size: int) -> int:
+def padding(text_size: int) -> int:
+    """Pixels between text and the edge of what is behind it."""
     return max(2, text_size // 5)
 
 
-def _readable_on(colour: Colour) -> Colour:
+def readable_on(colour: Colour) -> Colour:
+    """Black or white."""
     red, green, blue = colour
     return (0, 0, 0) if 0.299 * red + 0.587 * green + 0.114 * blue > 140 else (255, 255, 255)
 
@@ -108,7 +116,7 @@ def _box_area(item: DetectedObject, width: int, height: int) -> Area:
 def _fitted(item: DetectedObject, width: int, text_size: int) -> str:
     name, score = item.class_name, f"{item.score:.2f}"
     text = f"{name} {score}"
-    while name and _font(text_size).getlength(text) + 2 * _padding(text_size) > width:
+    while name and font(text_size).getlength(text) + 2 * padding(text_size) > width:
         name = name[:-1]
         text = f"{name}\N{HORIZONTAL ELLIPSIS} {score}" if name else score
     return text
@@ -116,8 +124,8 @@ def _fitted(item: DetectedObject, width: int, text_size: int) -> str:
 
 def _label_area(box: Area, text: str, text_size: int, size: tuple[int, int], taken: Sequence[Area]) -> Area:
     """Where a label goes: above its box, inside at the top, below, or inside at the bottom, whichever is free first."""
-    ascent, descent = _font(text_size).getmetrics()
-    label_width = int(np.ceil(_font(text_size).getlength(text))) + 2 * _padding(text_size)
+    ascent, descent = font(text_size).getmetrics()
+    label_width = int(np.ceil(font(text_size).getlength(text))) + 2 * padding(text_size)
     label_height = ascent + descent
     width, height = size
     left = max(0, min(box[0], width - label_width))

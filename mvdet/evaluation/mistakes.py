@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import html
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 from matplotlib.patheffects import Stroke, withStroke
 from numpy.typing import NDArray
@@ -18,16 +17,14 @@ from mvdet.data.image_files import BadImageError, read_image
 from mvdet.evaluation.ground_truth import Box, GroundTruth, GroundTruthObject, ImageRecord
 from mvdet.evaluation.matching import JudgedDetection, Matching, MissedObject, Verdict
 from mvdet.evaluation.plots import shorten
+from mvdet.evaluation.sheet import CONTACT_SHEET, INDEX, Panel, page, write_sheet
 
 ImageSource = Path | Callable[[ImageRecord], Path]
 """The folder that the json's file names are relative to, or a function that tells an image's file."""
 
 TRUTH_COLOUR = "#009E73"  # the green and the red of Okabe and Ito: apart for colour-blind readers too
 DETECTION_COLOUR = "#D55E00"
-CONTACT_SHEET = "contact_sheet.png"
-INDEX = "index.html"
 MISSED = "missed"
-_COLUMNS = 6
 _THIN, _THICK = 0.9, 2.5  # points
 
 
@@ -113,21 +110,14 @@ def write_mistakes(folder: Path, matching: Matching, images: ImageSource, *, cou
     """
     mistakes = worst_mistakes(matching, count)
     folder.mkdir(parents=True, exist_ok=True)
-    rows = max(1, -(-len(mistakes) // _COLUMNS))
-    figure = Figure(figsize=(_COLUMNS * 3.2, rows * 3.75), dpi=100, layout="constrained")
-    grid = figure.subplots(rows, _COLUMNS, squeeze=False)
-    for axes in grid.flat:
-        axes.set_axis_off()
-        axes.set_anchor("N")
     objects_of = matching.ground_truth.objects_by_image()
-    for n, (axes, mistake) in enumerate(zip(grid.flat, mistakes, strict=False), start=1):
+    panels: list[Panel] = []
+    for n, mistake in enumerate(mistakes, start=1):
         picture = _read_image(images, matching.ground_truth, mistake.image_id)
-        _draw(axes, picture, mistake, objects_of[mistake.image_id])
+        draw = partial(_draw, picture=picture, mistake=mistake, objects=objects_of[mistake.image_id])
         first, second = mistake.caption(matching.ground_truth.class_names)
-        axes.set_title(f"{n}. {first}\n{second}", fontsize=10, loc="left", parse_math=False)
-    if not mistakes:
-        grid[0, 0].text(0, 0.5, "no mistakes", fontsize=14)
-    figure.savefig(folder / CONTACT_SHEET, format="png")
+        panels.append((f"{n}. {first}\n{second}", draw))
+    write_sheet(folder / CONTACT_SHEET, panels, nothing="no mistakes")
     (folder / INDEX).write_text(_page(mistakes, matching), encoding="utf-8")
     return mistakes
 
@@ -213,28 +203,14 @@ def _page(mistakes: list[Mistake], matching: Matching) -> str:
             _box_text(None if detection is None else detection.box_xywh),
             _box_text(None if item is None else item.box_xywh),
         )
-        rows.append("<tr>" + "".join(f"<td>{html.escape(cell)}</td>" for cell in cells) + "</tr>")
+        rows.append(cells)
     heads = ("", "mistake", "picture", "detected", "score", "object", "IoU", "detected box", "object's box")
-    return f"""<!DOCTYPE html>
-<html lang="en">
-<meta charset="utf-8">
-<title>The worst mistakes</title>
-<style>
-body {{ font-family: sans-serif; margin: 2em; }}
-img {{ max-width: 100%; }}
-td, th {{ text-align: left; padding: 0.2em 0.8em; border-bottom: 1px solid #ddd; }}
-</style>
-<h1>The worst mistakes</h1>
-<p>Detections of score {matching.score_threshold:g} and above at IoU 0.5: the wrong ones by score, then the missed
-objects by size. Green, solid: ground truth (thin: the picture's other objects). Red, dashed: detection (thin: the one
-nearest to a missed object). Boxes are left, top, width, height in pixels.</p>
-<a href="{CONTACT_SHEET}"><img src="{CONTACT_SHEET}" alt="the mistakes by number"></a>
-<table>
-<tr>{"".join(f"<th>{head}</th>" for head in heads)}</tr>
-{chr(10).join(rows)}
-</table>
-</html>
-"""
+    text = (
+        f"Detections of score {matching.score_threshold:g} and above at IoU 0.5: the wrong ones by score, then the "
+        "missed objects by size. Green, solid: ground truth (thin: the picture's other objects). Red, dashed: "
+        "detection (thin: the one nearest to a missed object). Boxes are left, top, width, height in pixels."
+    )
+    return page("The worst mistakes", text, heads, rows)
 
 
 def _box_text(box_xywh: Box | None) -> str:

@@ -8,6 +8,7 @@ from pathlib import Path
 from mvdet.evaluation.coco import Backend, CocoMetrics, IouType, evaluate_coco
 from mvdet.evaluation.ground_truth import GroundTruthSource, read_ground_truth
 from mvdet.evaluation.matching import match_detections
+from mvdet.evaluation.messages import percent
 from mvdet.evaluation.mistakes import ImageSource, write_mistakes
 from mvdet.evaluation.plots import plot_confusion_matrix, plot_precision_recall
 from mvdet.evaluation.results import ResultsSource, read_results, write_results
@@ -93,14 +94,10 @@ def format_table(metrics: CocoMetrics) -> str:
     lines = [f"{', '.join(counts)}; {metrics.iou_type}, {metrics.backend} {metrics.backend_version}", ""]
     numbers = list(metrics.numbers.items())
     for half in (numbers[:6], numbers[6:]):
-        lines += ["  ".join(f"{name:>6}" for name, _ in half), "  ".join(f"{_percent(v):>6}" for _, v in half), ""]
+        lines += ["  ".join(f"{name:>6}" for name, _ in half), "  ".join(f"{percent(v):>6}" for _, v in half), ""]
     width = max(len("class"), *map(len, metrics.per_class))
     lines.append(f"{'class':<{width}}  {'objects':>7}  {'AP':>6}  {'AP50':>6}")
     for name, numbers_of in metrics.per_class.items():
-        ap, ap50 = map(_percent, (numbers_of.AP, numbers_of.AP50))
+        ap, ap50 = map(percent, (numbers_of.AP, numbers_of.AP50))
         lines.append(f"{name:<{width}}  {numbers_of.objects:>7}  {ap:>6}  {ap50:>6}")
     return "\n".join(lines)
-
-
-def _percent(value: float | None) -> str:
-    return "-" if value is None else f"{100 * value:.1f}"

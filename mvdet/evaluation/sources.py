@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import glob
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path, PurePath
 
 from mvdet.data.image_files import IMAGE_SUFFIXES
@@ -61,17 +61,27 @@ def output_names(files: Sequence[Path]) -> dict[Path, PurePath]:
         return {}
     absolute = [_absolute(file) for file in files]
     top = os.path.commonpath([file.parent for file in absolute])
-    names: dict[Path, PurePath] = {}
-    taken: set[str] = set()
-    for file, path in zip(files, absolute, strict=True):
-        wanted = PurePath(path.relative_to(top)).with_suffix(_suffix(path))
+    wanted = (PurePath(path.relative_to(top)).with_suffix(_suffix(path)) for path in absolute)
+    return dict(zip(files, _no_two_alike(wanted, []), strict=True))
+
+
+def mask_names(names: Mapping[Path, PurePath], folder: str) -> dict[Path, PurePath]:
+    """What the mask of each file is called, as `output_names` calls its copy: a PNG file in `folder`; of a video, a
+    folder there for those of its frames. None is called like a copy."""
+    wanted = (PurePath(folder, name).with_suffix("" if name.suffix == ".mp4" else ".png") for name in names.values())
+    return dict(zip(names, _no_two_alike(wanted, names.values()), strict=True))
+
+
+def _no_two_alike(names: Iterable[PurePath], others: Iterable[PurePath]) -> Iterator[PurePath]:
+    """The names, with a number where one is called like one before it or one of `others`, on any disk."""
+    taken = {str(name).casefold() for name in others}
+    for wanted in names:
         name, number = wanted, 1
         while str(name).casefold() in taken:
             number += 1
             name = wanted.with_stem(f"{wanted.stem}-{number}")
         taken.add(str(name).casefold())
-        names[file] = name
-    return names
+        yield name
 
 
 def check_not_overwritten(files: Iterable[Path], targets: Iterable[Path]) -> None:

@@ -11,6 +11,8 @@ from torch import Tensor, nn
 
 from mvdet.backbones.layers import ConvNormAct
 
+ASPP_CHANNELS = {1: 256, 2: 512}
+"""Of the published weights, by MobileViT version."""
 ATROUS_RATES = (6, 12, 18)  # of the published weights
 NUM_ATROUS = 3
 DROPOUT = 0.1  # of whole channels, in both heads

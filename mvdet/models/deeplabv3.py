@@ -7,12 +7,8 @@ from torch.nn import functional as F
 
 from mvdet.backbones.pyramid import MobileViTBackbone
 from mvdet.backbones.variants import VariantSpec
-from mvdet.heads.deeplabv3 import ATROUS_RATES, DROPOUT, AuxiliaryHead, DeepLabV3Head
+from mvdet.heads.deeplabv3 import ASPP_CHANNELS, ATROUS_RATES, DROPOUT, AuxiliaryHead, DeepLabV3Head
 from mvdet.models.freezing import Freezing
-
-ASPP_CHANNELS = {1: 256, 2: 512}
-"""Of the published weights, by MobileViT version."""
-
 
 class DeepLabV3(nn.Module):
     """Semantic segmentation: images to a map of class logits, and to a second one where there is an auxiliary head.

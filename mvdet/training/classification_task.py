@@ -1,7 +1,5 @@
 """Training a classifier, for Lightning."""
 
-from functools import partial
-from pathlib import Path
 from typing import Any
 
 import torch
@@ -10,11 +8,10 @@ from torch.nn import functional as F
 from torchvision.transforms import v2
 
 from mvdet.data.classification import ClassificationDataset, Target, stack_labels
-from mvdet.data.classification_transforms import eval_transform, train_transform
-from mvdet.data.shapes_classification import generate_classification
 from mvdet.evaluation.classification import correct_at
-from mvdet.models.detection_io import as_input
+from mvdet.models.pixels import as_input
 from mvdet.models.registry import create_model
+from mvdet.training.classification_data import classification_dataset
 from mvdet.training.classification_recipe import ClassificationRecipe
 from mvdet.training.task import TrainingTask
 
@@ -85,32 +82,6 @@ def classification_task(recipe: ClassificationRecipe) -> ClassificationTask:
     return ClassificationTask(
         recipe, classification_dataset(recipe, train=True), classification_dataset(recipe, train=False)
     )
-
-
-def classification_dataset(recipe: ClassificationRecipe, *, train: bool) -> ClassificationDataset:
-    """The training or the validation images of a recipe.
-
-    Raises:
-        FileNotFoundError: a folder that is not there, or a class without images.
-        FileExistsError, RuntimeError: as `generate_classification`.
-    """
-    root = recipe.data_root
-    if recipe.data_format == "shapes":
-        root = generate_classification(root or Path("datasets/shapes-classification"))
-    assert root is not None
-
-    transform = partial(eval_transform, interpolation=recipe.interpolation)
-    if train:
-        transform = partial(
-            train_transform,
-            interpolation=recipe.interpolation,
-            crop_scale=recipe.crop_scale,
-            flip=recipe.flip,
-            rand_augment=recipe.rand_augment,
-            random_erasing=recipe.random_erasing,
-        )
-    split = recipe.train_split if train else recipe.val_split
-    return ClassificationDataset(root / split, transform=transform, size=recipe.size, seed=recipe.seed)
 
 
 def describe_run(recipe: ClassificationRecipe, dataset: ClassificationDataset) -> dict[str, Any]:

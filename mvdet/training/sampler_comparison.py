@@ -4,6 +4,7 @@ import dataclasses
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from statistics import mean, stdev
+from typing import Any
 
 import matplotlib
 import torch
@@ -14,11 +15,12 @@ from mvdet.checkpoints import load_weights
 from mvdet.data.classification import stack_labels
 from mvdet.data.detection import collate, init_worker
 from mvdet.evaluation.classification import correct_at
-from mvdet.models.detection_io import as_input
+from mvdet.models.pixels import as_input
 from mvdet.models.registry import create_model
 from mvdet.training.base_recipe import Sampler
+from mvdet.training.classification_data import classification_dataset
 from mvdet.training.classification_recipe import ClassificationRecipe
-from mvdet.training.classification_task import classification_dataset, classification_task
+from mvdet.training.classification_task import classification_task
 from mvdet.training.run import train
 
 SAMPLERS: tuple[Sampler, ...] = ("fixed", "multi-size", "multi-scale")
@@ -64,7 +66,7 @@ def compare_samplers(
     at_largest = max(1, pixels // (recipe.max_size[0] * recipe.max_size[1]))
     for seed in seeds:
         for sampler in SAMPLERS:
-            changes = {} if sampler == "multi-scale" else {"batch_size": at_largest}
+            changes: dict[str, Any] = {} if sampler == "multi-scale" else {"batch_size": at_largest}
             if sampler == "fixed":
                 changes["size"] = recipe.max_size
             folder = output / f"{sampler}-{seed}"

@@ -5,20 +5,16 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
 
-from mvdet.data.mask_files import IGNORE_INDEX
 from mvdet.data.segmentation import SegmentationDataset
 from mvdet.evaluation.segmentation import confusion_matrix, predicted_labels, segmentation_metrics
 from mvdet.models.deeplabv3 import DeepLabV3
-from mvdet.models.detection_io import as_input
+from mvdet.models.pixels import as_input
 from mvdet.models.registry import create_model
 from mvdet.training.segmentation_data import segmentation_dataset
+from mvdet.training.segmentation_loss import PUBLISHED_AUX_LOSS, pixel_cross_entropy
 from mvdet.training.segmentation_recipe import SegmentationRecipe
 from mvdet.training.task import TrainingTask
-
-PUBLISHED_AUX_LOSS = 0.4
-"""Weight of the auxiliary head's loss (ml-cvnets, config/segmentation/pascal_voc/deeplabv3_mobilevitv2.yaml)."""
 
 Target = dict[str, Tensor]
 
@@ -62,9 +58,9 @@ class SegmentationTask(TrainingTask):
         pixels, targets = batch
         masks = torch.stack([target["mask"] for target in targets])  # [B, H, W]
         logits = self.model(as_input(pixels))
-        losses = {"cross_entropy": _cross_entropy(logits["out"], masks)}
+        losses = {"cross_entropy": pixel_cross_entropy(logits["out"], masks)}
         if "aux" in logits:
-            losses["aux"] = self._aux_loss * _cross_entropy(logits["aux"], masks)
+            losses["aux"] = self._aux_loss * pixel_cross_entropy(logits["aux"], masks)
         return self.checked_loss(losses, [int(target["image_id"]) for target in targets])
 
     def on_validation_epoch_start(self) -> None:
@@ -112,9 +108,3 @@ def describe_run(recipe: SegmentationRecipe, dataset: SegmentationDataset) -> di
         "model": {"name": f"deeplabv3_{recipe.backbone}", "options": options, "size": list(recipe.size)},
         "class_names": list(dataset.class_names),
     }
-
-
-def _cross_entropy(logits: Tensor, masks: Tensor) -> Tensor:
-    """Mean over the pixels that count; 0 where none does."""
-    total = F.cross_entropy(logits.float(), masks, ignore_index=IGNORE_INDEX, reduction="sum")
-    return total / (masks != IGNORE_INDEX).sum().clamp(min=1)
