@@ -2,15 +2,29 @@
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from mvdet.yolo.deeplabv3 import DeepLabV3SemanticSegment
     from mvdet.yolo.grafting import graft, write_yaml
     from mvdet.yolo.modules import MobileViT
+    from mvdet.yolo.multi_scale_trainer import MultiScaleDetectionTrainer
     from mvdet.yolo.registration import register
+    from mvdet.yolo.ssdlite import SSDLiteDetect
 
-__all__ = ["MobileViT", "graft", "register", "write_yaml"]
+__all__ = [
+    "DeepLabV3SemanticSegment",
+    "MobileViT",
+    "MultiScaleDetectionTrainer",
+    "SSDLiteDetect",
+    "graft",
+    "register",
+    "write_yaml",
+]
 
 # Resolved on first use: registration runs while ultralytics is being imported, before grafting could be.
 _EXPORTS = {
+    "DeepLabV3SemanticSegment": "mvdet.yolo.deeplabv3",
     "MobileViT": "mvdet.yolo.modules",
+    "MultiScaleDetectionTrainer": "mvdet.yolo.multi_scale_trainer",
+    "SSDLiteDetect": "mvdet.yolo.ssdlite",
     "graft": "mvdet.yolo.grafting",
     "register": "mvdet.yolo.registration",
     "write_yaml": "mvdet.yolo.grafting",

@@ -1,11 +1,21 @@
-"""Makes `MobileViT` a module of ultralytics' model definitions."""
+"""Makes `MobileViT` and the heads modules of ultralytics' model definitions."""
+
+from importlib import import_module
+from typing import Any
 
 import torch
 from ultralytics.nn import tasks
 
 from mvdet.backbones import layers, mobilevit_block, mobilevitv2_block, pyramid, variants
+from mvdet.heads import deeplabv3, ssdlite
+from mvdet.yolo.deeplabv3 import DeepLabV3SemanticSegment
 from mvdet.yolo.modules import MobileViT
 from mvdet.yolo.patches import PATCHES
+from mvdet.yolo.rows import MODULES
+from mvdet.yolo.ssdlite import SSDLiteDetect
+
+# Where ultralytics is with `LATE_PATCHES`' modules complete
+_LATE_TARGET, _LATE_REGISTRATION = "ultralytics.models.yolo.model", "mvdet.yolo.late_registration"
 
 # Every class of ours that a checkpoint can hold.
 CHECKPOINT_CLASSES = (
@@ -23,17 +33,34 @@ CHECKPOINT_CLASSES = (
     mobilevitv2_block.LinearAttention,
     mobilevitv2_block.LinearTransformerLayer,
     mobilevitv2_block.MobileViTv2Block,
+    SSDLiteDetect,
+    ssdlite.SSDLiteHead,
+    ssdlite.SeparableConv,
+    ssdlite.SeparablePredictor,
+    DeepLabV3SemanticSegment,
+    deeplabv3.ASPP,
+    deeplabv3.AuxiliaryHead,
+    deeplabv3.DeepLabV3Head,
 )
 
 
 def register() -> None:
     """Register mvdet with ultralytics in this process; calling it again changes nothing.
 
-    Installing mvdet does this in every process, by itself. It puts `MobileViT` among the modules that a model
-    definition may name, applies `mvdet.yolo.patches.PATCHES`, and allows mvdet's classes in checkpoints that are loaded
-    with `weights_only=True` (`ULTRALYTICS_SAFE_LOAD=1`).
+    Installing mvdet does this in every process, by itself. It puts `mvdet.yolo.rows.MODULES` among those that a model
+    definition may name, applies `mvdet.yolo.patches.PATCHES`, has its `LATE_PATCHES` applied as soon as they can be,
+    and allows mvdet's classes in checkpoints that are loaded with `weights_only=True` (`ULTRALYTICS_SAFE_LOAD=1`).
     """
     torch.serialization.add_safe_globals(list(CHECKPOINT_CLASSES))
     for patch in PATCHES:
         patch.apply()
-    setattr(tasks, MobileViT.__name__, MobileViT)
+    for name, module in MODULES.items():
+        setattr(tasks, name, module)
+    _startup().RegisterAfter(_LATE_TARGET, _LATE_REGISTRATION).install()
+
+
+def _startup() -> Any:
+    try:
+        return import_module("mvdet._startup._mvdet_autoload")  # in a source tree
+    except ModuleNotFoundError:
+        return import_module("_mvdet_autoload")  # installed: beside the package

@@ -1,26 +1,50 @@
-"""MobileViT rows of a model definition, checked before anything is built."""
+"""Rows of ours in a model definition, checked before anything is built."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import torch
 
+from mvdet.backbones.pyramid import LEVEL_STRIDES, MobileViTBackbone
 from mvdet.backbones.registry import unknown_name_message
 from mvdet.checkpoints import read_weights
 from mvdet.checkpoints.locate import resolve_name
 from mvdet.checkpoints.manifest import is_weights_name
+from mvdet.heads.deeplabv3 import ASPP_CHANNELS
+from mvdet.yolo.deeplabv3 import DeepLabV3SemanticSegment
 from mvdet.yolo.modules import MobileViT
+from mvdet.yolo.ssdlite import SSDLiteDetect
 
 OPTIONS = ("out_strides", "output_stride", "in_channels", "expand_output")
+MODULES = {module.__name__: module for module in (MobileViT, SSDLiteDetect, DeepLabV3SemanticSegment)}
+"""What a model definition may name."""
+HEADS: dict[str, tuple[str, tuple[tuple[int, ...], ...]]] = {
+    SSDLiteDetect.__name__: ("two Index rows of one MobileViT row, of strides 16 and 32", ((16, 32),)),
+    DeepLabV3SemanticSegment.__name__: (
+        "an Index row of stride 32 (without dilation), or two of one MobileViT row, of strides 16 and 32",
+        ((32,), (16, 32)),
+    ),
+}
+"""What a head must read, in words and as levels."""
 
 
-def has_mobilevit(definition: dict[str, Any]) -> bool:
-    """Whether a model definition has a `MobileViT` row."""
-    return any(MobileViT.__name__ in row[2:3] for row in [*definition["backbone"], *definition["head"]])
+class Sources(list[int]):
+    """The rows that a head reads. As a number it is the last of them: `parse_model` looks up the channels of what a
+    row that it does not know reads, and expects one row there."""
+
+    def __index__(self) -> int:
+        return self[-1]
+
+
+def has_rows_of_ours(definition: dict[str, Any]) -> bool:
+    """Whether a model definition names one of `MODULES`."""
+    rows = [*definition["backbone"], *definition["head"]]
+    return any(name in row[2:3] for row in rows for name in MODULES)
 
 
 def prepare_rows(definition: dict[str, Any], in_channels: int) -> None:
-    """Check the MobileViT rows of `definition` and the rows that read them; complete the former, in place.
+    """Check the rows of ours in `definition` and those that read a backbone; complete the former, in place.
 
     Args:
         definition: a model definition as ultralytics reads it from YAML.
@@ -34,6 +58,7 @@ def prepare_rows(definition: dict[str, Any], in_channels: int) -> None:
     rows = [*definition["backbone"], *definition["head"]]
     source = definition.get("yaml_file") or "model definition"
     backbones: dict[int, MobileViT] = {}
+    maps: dict[int, tuple[int, int, int]] = {}  # Index rows: the backbone's row, the channels, the level's stride
     for index, row in enumerate(rows):
         try:
             sources = _absolute_sources(row, index)
@@ -42,6 +67,12 @@ def prepare_rows(definition: dict[str, Any], in_channels: int) -> None:
             for read in sources:
                 if read in backbones:
                     _check_reader(row, backbones[read])
+                    level = LEVEL_STRIDES[backbones[read].backbone.out_levels[row[3][1]]]
+                    maps[index] = (read, row[3][0], level)
+            if row[2] in HEADS:
+                backbone = _prepare_head(row, [maps.get(read) for read in sources], last=index == len(rows) - 1)
+                if row[2] == DeepLabV3SemanticSegment.__name__:
+                    _complete_deeplabv3(row, backbones[backbone].backbone)
         except (ValueError, FileNotFoundError, ConnectionError) as error:
             raise type(error)(f"{source}: row {index} {_as_yaml(row)}: {error}") from error
 
@@ -89,6 +120,31 @@ def _prepare_backbone(row: list[Any], index: int, in_channels: int) -> MobileViT
         weights = weights if is_weights_name(str(weights)) else Path(weights)
     row[3] = [module.name, weights, options]
     return module
+
+
+def _prepare_head(row: list[Any], maps: Sequence[tuple[int, int, int] | None], *, last: bool) -> int:
+    """A head must read the maps in `HEADS`; it is told their channels. Returns the row of their backbone."""
+    sources, repeats, name, args = row
+    if repeats != 1:
+        raise ValueError(f"a head cannot be repeated, repeats must be 1, got {repeats}")
+    if not last:
+        raise ValueError("a head must be the last row")
+    if args != ["nc"]:
+        raise ValueError(f"arguments must be [nc], got {_as_yaml(args)}")
+    known = [m for m in maps if m]
+    levels = tuple(level for _, _, level in known)
+    wanted, allowed = HEADS[name]
+    if len(known) < len(maps) or levels not in allowed or len({read for read, _, _ in known}) > 1:
+        found = ", ".join(f"stride {m[2]}" if m else "another row" for m in maps)
+        raise ValueError(f"must read {wanted}, got {found}")
+    row[0] = Sources(sources if isinstance(sources, list) else [sources])
+    row[3] = [*args, [channels for _, channels, _ in known]]
+    return known[0][0]
+
+
+def _complete_deeplabv3(row: list[Any], backbone: MobileViTBackbone) -> None:
+    """The head is told how wide it is and the stride of the maps, which may be dilated."""
+    row[3] += [ASPP_CHANNELS[backbone.spec.version], backbone.strides[-1]]
 
 
 def _check_reader(row: list[Any], backbone: MobileViT) -> None:

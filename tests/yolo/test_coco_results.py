@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any, ClassVar
 
 import pytest
 import torch
-from torch import nn
+from torch import Tensor, nn
 from ultralytics import YOLO
+from ultralytics.models.yolo.detect import DetectionValidator
 
 from mvdet.checkpoints.ultralytics_file import is_ultralytics_file
 from mvdet.data.coco import CocoDetection, coco_split
-from mvdet.data.image_files import read_image
 from mvdet.data.shapes import CLASSES, generate
 from mvdet.evaluation.coco import evaluate_coco
+from mvdet.yolo import coco_results
 from mvdet.yolo.coco_results import load_yolo, run_yolo
 
 MODEL = Path(__file__).parents[2] / "cfg" / "yolov5-mobilevit-xxs.yaml"
@@ -47,23 +49,64 @@ def dataset(root: Path) -> CocoDetection:
     return CocoDetection(*coco_split(root, "val"), train=False)
 
 
-def test_results_are_those_of_ultralytics_by_class_name(data: Path, checkpoint: Path) -> None:
+class Watched(DetectionValidator):
+    """ultralytics' validator, which shows what it scores: image name, boxes in the stored image, scores, labels."""
+
+    found: ClassVar[dict[str, tuple[Tensor, Tensor, Tensor]]] = {}
+
+    def update_metrics(self, preds: list[dict[str, Tensor]], batch: dict[str, Any]) -> None:
+        for pred, file, ((scale_y, scale_x), (left, top)) in zip(
+            preds, batch["im_file"], batch["ratio_pad"], strict=True
+        ):
+            boxes = (pred["bboxes"] - torch.tensor([left, top] * 2)) / torch.tensor([scale_x, scale_y] * 2)
+            self.found[Path(file).name] = (boxes, pred["conf"], pred["cls"])
+        super().update_metrics(preds, batch)
+
+
+@pytest.mark.parametrize("batch", [2, 16])
+def test_results_are_those_of_yolo_val_by_class_name(
+    batch: int, data: Path, checkpoint: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "data.yaml").write_text(
+        f"path: {data}\ntrain: images/val\nval: images/val\nnames: {dict(enumerate(NAMES))}\n"
+    )
+    options = {"imgsz": 96, "batch": batch, "workers": 0, "plots": False, "verbose": False, "project": str(tmp_path)}
+    network = YOLO(checkpoint)
+    network.val(validator=Watched, data=str(tmp_path / "data.yaml"), **options)
+    monkeypatch.setattr(coco_results, "BATCH_SIZE", batch)
     images = dataset(data)
     results = run_yolo(checkpoint, images, size=(96, 96))
     ids = dict(zip(images.class_names, images.category_ids, strict=True))
-    network = YOLO(checkpoint)
     for record in images.records:
-        pixels = read_image(record.file)[..., ::-1].copy()
-        (found,) = network.predict(pixels, conf=0.001, iou=0.7, max_det=300, imgsz=96, verbose=False)
+        boxes, scores, labels = Watched.found[Path(record.file).name]
         mine = [entry for entry in results if entry["image_id"] == record.image_id]
-        assert len(mine) == len(found.boxes) > 0
-        for entry, (x1, y1, x2, y2), label in zip(mine, found.boxes.xyxy.tolist(), found.boxes.cls, strict=True):
-            assert entry["category_id"] == ids[found.names[int(label)]]
-            assert entry["bbox"] == pytest.approx([x1, y1, x2 - x1, y2 - y1], abs=1e-3)
-            assert x2 <= record.width
-            assert y2 <= record.height
+        assert len(mine) == len(boxes) > 0
+        assert [entry["category_id"] for entry in mine] == [ids[NAMES[int(label)]] for label in labels]
+        assert [entry["score"] for entry in mine] == pytest.approx(scores.tolist(), abs=1e-5)
+        found = torch.tensor([entry["bbox"] for entry in mine])
+        found[:, 2:] += found[:, :2]
+        assert (found - boxes).abs().max() < 1e-2
     assert len({entry["category_id"] for entry in results}) > 1
     assert evaluate_coco(images.coco_ground_truth(), results).detections == len(results)
+
+
+def test_a_box_may_have_several_classes(data: Path, checkpoint: Path) -> None:
+    results = run_yolo(checkpoint, dataset(data), size=(96, 96))
+    boxes = [(entry["image_id"], *entry["bbox"]) for entry in results]
+    assert len(set(boxes)) < len(boxes)
+
+
+def test_sizes_that_yolo_val_does_not_know(data: Path, checkpoint: Path) -> None:
+    images = dataset(data)
+    assert run_yolo(checkpoint, images, size=(64, 96))
+    shapes = []
+    for records, frame in coco_results._batches(images.records, (64, 96), 32):
+        for record in records:
+            image, (offset, scale) = coco_results._prepare(record, (64, 96), frame)
+            corner = torch.tensor([record.width, record.height]) * scale[:2] + offset[:2]
+            shapes.append((*image.shape, *(corner + offset[:2]).tolist()))
+    assert all(shape[:3] == (3, 64, 96) for shape in shapes)
+    assert all(shape[3] == pytest.approx(96, abs=1) and shape[4] == pytest.approx(64, abs=1) for shape in shapes)
 
 
 def test_the_size_is_the_checkpoints_own(data: Path, checkpoint: Path) -> None:

@@ -13,7 +13,7 @@ from mvdet.yolo import graft, register, write_yaml
 register()
 
 CFG = Path(__file__).parents[2] / "cfg"
-FILES = sorted(CFG.glob("*.yaml"))
+FILES = sorted(CFG.glob("yolo*.yaml"))
 
 # Every family and task, and the odd ones: levels at stride 4 and 64, two backbones in one (v9e), two levels (v3-tiny).
 STOCK = [
