@@ -35,16 +35,16 @@ _EXPORTS = {
 }
 
 
-def _wait_for_torchvision() -> None:
-    """Have our networks registered once torchvision.models is imported."""
+def _import_after(target: str, registration: str) -> None:
+    """Have the module `registration` imported, and its `register` called, once `target` is imported."""
     try:
         hook = import_module("mvdet._startup._mvdet_autoload")  # in a source tree
     except ModuleNotFoundError:
         hook = import_module("_mvdet_autoload")  # installed: beside the package
-    hook.RegisterAfter("torchvision.models", "mvdet.torchvision_registry").install()
+    hook.RegisterAfter(target, registration).install()
 
 
-_wait_for_torchvision()
+_import_after("torchvision.models", "mvdet.torchvision_registry")
 
 
 def __getattr__(name: str) -> object:

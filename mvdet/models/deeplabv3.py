@@ -10,6 +10,7 @@ from mvdet.backbones.variants import VariantSpec
 from mvdet.heads.deeplabv3 import ASPP_CHANNELS, ATROUS_RATES, DROPOUT, AuxiliaryHead, DeepLabV3Head
 from mvdet.models.freezing import Freezing
 
+
 class DeepLabV3(nn.Module):
     """Semantic segmentation: images to a map of class logits, and to a second one where there is an auxiliary head.
 

@@ -1,11 +1,9 @@
 """Makes `MobileViT` and the heads modules of ultralytics' model definitions."""
 
-from importlib import import_module
-from typing import Any
-
 import torch
 from ultralytics.nn import tasks
 
+from mvdet import _import_after
 from mvdet.backbones import layers, mobilevit_block, mobilevitv2_block, pyramid, variants
 from mvdet.heads import deeplabv3, ssdlite
 from mvdet.yolo.deeplabv3 import DeepLabV3SemanticSegment
@@ -56,11 +54,4 @@ def register() -> None:
         patch.apply()
     for name, module in MODULES.items():
         setattr(tasks, name, module)
-    _startup().RegisterAfter(_LATE_TARGET, _LATE_REGISTRATION).install()
-
-
-def _startup() -> Any:
-    try:
-        return import_module("mvdet._startup._mvdet_autoload")  # in a source tree
-    except ModuleNotFoundError:
-        return import_module("_mvdet_autoload")  # installed: beside the package
+    _import_after(_LATE_TARGET, _LATE_REGISTRATION)
