@@ -1,4 +1,4 @@
-"""Train with the multi-scale sampler, with one size, and with many sizes in one batch size, and compare.
+"""Train classifiers with the multi-scale sampler and with one size, its largest, and compare.
 
 python scripts/compare_samplers.py --output runs/samplers
 

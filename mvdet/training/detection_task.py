@@ -24,16 +24,11 @@ class DetectionTask(TrainingTask):
         recipe: all settings.
         train: training images.
         val: validation images.
-
-    Raises:
-        ValueError: the two have different classes.
     """
 
     monitor = "AP"
 
     def __init__(self, recipe: SSDLiteRecipe, train: DetectionDataset, val: DetectionDataset) -> None:
-        if train.class_names != val.class_names:
-            raise ValueError(f"training classes {train.class_names} differ from validation classes {val.class_names}")
         description = describe_run(recipe, train)
         name, options = description["model"]["name"], description["model"]["options"]
         weights = {} if recipe.model else {name: getattr(recipe, name) for name in _WEIGHTS}

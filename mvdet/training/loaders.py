@@ -19,6 +19,8 @@ from mvdet.training.base_recipe import TrainingRecipe
 class ImageDataset(Protocol):
     """What a task trains on: `dataset[height, width, index]`."""
 
+    class_names: tuple[str, ...]
+
     def __len__(self) -> int:
         """Number of images."""
 

@@ -23,7 +23,7 @@ from mvdet.training.classification_recipe import ClassificationRecipe
 from mvdet.training.classification_task import classification_task
 from mvdet.training.run import train
 
-SAMPLERS: tuple[Sampler, ...] = ("fixed", "multi-size", "multi-scale")
+SAMPLERS: tuple[Sampler, ...] = ("fixed", "multi-scale")
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -66,9 +66,9 @@ def compare_samplers(
     at_largest = max(1, pixels // (recipe.max_size[0] * recipe.max_size[1]))
     for seed in seeds:
         for sampler in SAMPLERS:
-            changes: dict[str, Any] = {} if sampler == "multi-scale" else {"batch_size": at_largest}
+            changes: dict[str, Any] = {}
             if sampler == "fixed":
-                changes["size"] = recipe.max_size
+                changes = {"size": recipe.max_size, "batch_size": at_largest}
             folder = output / f"{sampler}-{seed}"
             run = dataclasses.replace(
                 recipe, sampler=sampler, seed=seed, output=folder, evaluate_every=recipe.epochs, **changes

@@ -33,6 +33,9 @@ class TrainingTask(pl.LightningModule):
         train: training images.
         val: validation images.
         description: what the checkpoints say of themselves, in plain types that `weights_only=True` reads.
+
+    Raises:
+        ValueError: training and validation images have different classes.
     """
 
     allow_zero_length_dataloader_with_multiple_devices = True  # fewer validation images than processes
@@ -49,6 +52,8 @@ class TrainingTask(pl.LightningModule):
         description: Mapping[str, Any],
     ) -> None:
         super().__init__()
+        if train.class_names != val.class_names:
+            raise ValueError(f"training classes {train.class_names} differ from validation classes {val.class_names}")
         self.recipe = recipe
         self.model = model
         self.train_data = train
