@@ -64,6 +64,8 @@ def _backbones(args: argparse.Namespace) -> None:
 
 def _ssdlite(args: argparse.Namespace) -> None:
     from mvdet.evaluation.detector_speed import evaluation_times, loading_rates, postprocessing_times
+    from mvdet.training.detection_data import detection_dataset
+    from mvdet.training.loaders import train_loader
     from mvdet.training.ssdlite_recipe import SSDLiteRecipe
 
     print("| what | against | ratio (quartiles) | mvdet ms | theirs ms |\n|---|---|---|---|---|")
@@ -74,8 +76,9 @@ def _ssdlite(args: argparse.Namespace) -> None:
     what = f"COCO's numbers, {args.images} images, 100 detections each"
     print(f"| {what} | pycocotools | {_times(times)} |\n", flush=True)
     recipe = SSDLiteRecipe(backbone=args.backbone, batch_size=8, workers=2, data_root=args.data_root)
-    loaded, trained = loading_rates(recipe)
-    print(f"Loader alone, two workers, 320 x 320: {loaded:.0f} images/s; training step of {args.backbone}, batch 8: ")
+    loader = train_loader(detection_dataset(recipe, train=True), recipe)
+    loaded, trained = loading_rates(loader, args.backbone, recipe.batch_size)
+    print(f"Loader alone, two workers, 320 x 320: {loaded:.0f} images/s; training step of {args.backbone}, batch 8:")
     print(f"{trained:.1f} images/s; the loader is {loaded / trained:.0f} times as fast.")
 
 

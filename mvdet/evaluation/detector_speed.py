@@ -2,7 +2,7 @@
 
 import random
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from itertools import islice
 from typing import Any
 
@@ -18,9 +18,6 @@ from mvdet.evaluation.measure import PairedTimes, time_in_pairs
 from mvdet.models.detection_io import call_detector
 from mvdet.models.registry import create_model
 from mvdet.models.ssdlite import SSDLite
-from mvdet.training.detection_data import detection_dataset
-from mvdet.training.loaders import train_loader
-from mvdet.training.ssdlite_recipe import SSDLiteRecipe
 
 _CLASSES = 81  # COCO's, with the background
 _BACKGROUND = {"a trained network's": 9.0, "random": 0.0}
@@ -92,24 +89,27 @@ def evaluation_times(*, images: int = 5000, detections: int = 100, repeats: int 
     )
 
 
-def loading_rates(recipe: SSDLiteRecipe, *, batches: int = 30, steps: int = 4) -> tuple[float, float]:
-    """Images a second of the training data's loader alone, and of the training step alone, on this machine's CPU.
+def loading_rates(
+    loader: Iterable[Any], backbone: str, batch_size: int, *, batches: int = 30, steps: int = 4
+) -> tuple[float, float]:
+    """Images a second of a loader alone, and of the training step alone, on this machine's CPU.
 
     Args:
-        recipe: says which data, network, batch and workers.
+        loader: of training images; gone through again when it ends.
+        backbone: of the detector that is trained.
+        batch_size: images in each of the loader's batches.
         batches: loaded and counted, after the workers have started.
         steps: trained and counted, after one that is not.
     """
-    loader = train_loader(detection_dataset(recipe, train=True), recipe)
     endless = (batch for _ in iter(int, 1) for batch in loader)
     sample = next(endless)
     start = time.perf_counter()
     for _ in islice(endless, batches):
         pass
-    loaded = batches * recipe.batch_size / (time.perf_counter() - start)
+    loaded = batches * batch_size / (time.perf_counter() - start)
     endless.close()
 
-    model = create_model(f"ssdlite_{recipe.backbone}", num_classes=_CLASSES, size=recipe.size).train()
+    model = create_model(f"ssdlite_{backbone}", num_classes=_CLASSES).train()
     optimizer = torch.optim.AdamW(model.parameters(), lr=1e-4)
 
     def step() -> None:
@@ -118,7 +118,7 @@ def loading_rates(recipe: SSDLiteRecipe, *, batches: int = 30, steps: int = 4) -
         optimizer.step()
 
     step()
-    return loaded, recipe.batch_size / _seconds(step, steps)
+    return loaded, batch_size / _seconds(step, steps)
 
 
 def _seconds(function: Callable[[], None], times: int) -> float:

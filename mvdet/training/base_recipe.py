@@ -65,10 +65,8 @@ class TrainingRecipe:
         for name in ("epochs", "batch_size", "evaluate_every", "num_nodes", "num_sizes", "size_divisor"):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name} must be at least 1, got {getattr(self, name)}")
-        for name in ("workers", "warmup_steps", "checkpoint_every", "gradient_clip", "weight_decay", "seed"):
-            if getattr(self, name) < 0:
-                raise ValueError(f"{name} must be at least 0, got {getattr(self, name)}")
-        for name in ("max_pixels", "growth_epochs"):
+        counts = ("workers", "warmup_steps", "checkpoint_every", "seed", "max_pixels", "growth_epochs")
+        for name in (*counts, "gradient_clip", "weight_decay"):
             if getattr(self, name) < 0:
                 raise ValueError(f"{name} must be at least 0, got {getattr(self, name)}")
         self.check_share("ema_momentum")

@@ -8,7 +8,8 @@ from mvdet.data.folder_segmentation import FolderSegmentation, read_class_names
 from mvdet.data.record_dataset import TransformFactory
 from mvdet.data.segmentation import SegmentationDataset
 from mvdet.data.segmentation_transforms import eval_transform, train_transform
-from mvdet.data.shapes import CLASSES, generate
+from mvdet.data.shapes import generate
+from mvdet.data.shapes_semantic import SEMANTIC_CLASSES
 from mvdet.data.voc_folder import split_or_image_sets
 from mvdet.data.voc_segmentation import VOC_SEGMENTATION_CLASSES, VocSegmentation
 from mvdet.training.segmentation_recipe import SegmentationRecipe
@@ -42,8 +43,7 @@ def segmentation_dataset(
     }
     if recipe.data_format == "shapes":
         root = generate(recipe.data_root or Path("datasets/shapes")) / "VOC"
-        classes: tuple[str, ...] = ("background", *CLASSES)
-        return VocSegmentation(root, **split_or_image_sets(splits), class_names=classes, **options)
+        return VocSegmentation(root, **split_or_image_sets(splits), class_names=SEMANTIC_CLASSES, **options)
     assert recipe.data_root is not None
     if recipe.data_format == "voc":
         classes = recipe.class_names or VOC_SEGMENTATION_CLASSES
