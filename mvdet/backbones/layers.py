@@ -7,6 +7,8 @@ from torch.nn.modules.batchnorm import _BatchNorm  # SyncBatchNorm's base too
 
 from mvdet.backbones.tracing import exporting
 
+_SLICE_BYTES = 8 * 2**20  # of 4, 8, 16 and 32 MiB, 4 and 8 were the fastest on two Zen 4 cores with 1 MiB of L2 each
+
 
 class SiLU(nn.Module):
     """`x * sigmoid(x)`, in place when no gradient is recorded.
@@ -77,6 +79,13 @@ class ConvNormAct(nn.Module):
             self.conv.bias = nn.Parameter(bias, requires_grad=self.conv.weight.requires_grad)
             self.norm = nn.Identity()
 
+    @property
+    def needs_whole_batch(self) -> bool:
+        """Whether a batch cannot go through in parts: its statistics are taken, or a hook looks at it."""
+        if isinstance(self.norm, _BatchNorm) and self.norm.training:
+            return True
+        return any(module._forward_hooks or module._forward_pre_hooks for module in self.modules())
+
     def _folds(self, norm: _BatchNorm) -> bool:
         """Whether this call may do the work of both in one: inference, and nobody watches or has replaced either."""
         conv = self.conv
@@ -114,5 +123,27 @@ class InvertedResidual(nn.Module):
         self.has_skip = stride == 1 and in_channels == out_channels
 
     def forward(self, x: Tensor) -> Tensor:
+        # In training the maps are kept anyway; a recorded graph must not depend on the batch.
+        if torch.is_grad_enabled() or x.device.type != "cpu" or exporting() or torch.compiler.is_compiling():
+            return self._block(x)
+        images = self._images_at_once(x)
+        return self._block(x) if images >= len(x) else torch.cat([self._block(part) for part in x.split(images)])
+
+    def _block(self, x: Tensor) -> Tensor:
         out = self.project(self.depthwise(self.expand(x)))
-        return out + x if self.has_skip else out
+        if not self.has_skip:
+            return out
+        return out + x if torch.is_grad_enabled() else out.add_(x)
+
+    def _images_at_once(self, x: Tensor) -> int:
+        """How many images of a batch go through the block together.
+
+        On a CPU, the expanded maps of a whole batch fall out of the cache between one layer and the next, and from 32
+        MiB on glibc fetches their memory from the system anew each time. In slices, a pyramid of mobilevit_s takes
+        0.76 of the time at batch 8, 320 pixels, on two cores; mobilevitv2_100's 0.84.
+        """
+        expanded = x[:1].numel() // x.shape[1] * self.expand.conv.out_channels * x.element_size()
+        images = max(1, _SLICE_BYTES // max(1, expanded))
+        if images < len(x) and any(layer.needs_whole_batch for layer in (self.expand, self.depthwise, self.project)):
+            return len(x)
+        return images

@@ -8,6 +8,7 @@ from torch import Tensor, nn
 
 from mvdet.backbones.init import init_weights
 from mvdet.backbones.layers import ConvNormAct, InvertedResidual
+from mvdet.backbones.layout import with_channels_last_gradient
 from mvdet.backbones.mobilevit_block import MobileViTBlock
 from mvdet.backbones.mobilevitv2_block import MobileViTv2Block
 from mvdet.backbones.patches import resize_to
@@ -110,9 +111,9 @@ class MobileViTBackbone(nn.Module):
         for level, stage in enumerate(self.stages):
             x = stage(x)
             if level in self.out_levels:
-                maps.append(x)
+                maps.append(with_channels_last_gradient(x))
         if self.expand is not None:
-            maps[-1] = self.expand(x)
+            maps[-1] = with_channels_last_gradient(self.expand(x))
         return maps
 
     def fuse(self) -> "MobileViTBackbone":

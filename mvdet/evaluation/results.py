@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Iterable, Mapping, Sequence
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -99,7 +102,7 @@ def _require_list(content: object, where: str) -> list[Result]:
     if not isinstance(content, list | tuple):
         raise ValueError(f"{where}: COCO results must be a list of detections, got {type(content).__name__}")
     for n, entry in enumerate(content):
-        if not isinstance(entry, Mapping):
+        if type(entry) is not dict and not isinstance(entry, Mapping):  # asked in this order, it is quick
             raise ValueError(f"{where}: entry [{n}] must be an object, got {entry!r}")
     return list(content)
 
@@ -124,6 +127,8 @@ def check_results(source: ResultsSource, ground_truth: GroundTruth, *, iou_type:
         where, content = str(source), read_results(source)
     else:
         where, content = "results", _require_list(source, "results")
+    if iou_type == "bbox" and (plain := _plain_boxes(content, ground_truth)) is not None:
+        return plain
     checked = []
     for n, entry in enumerate(content):
         if problem := _entry_problem(entry, ground_truth, iou_type):
@@ -136,6 +141,39 @@ def check_results(source: ResultsSource, ground_truth: GroundTruth, *, iou_type:
             result |= _measured(entry["segmentation"])
         checked.append(result)
     return checked
+
+
+def _plain_boxes(content: Sequence[Mapping[str, Any]], ground_truth: GroundTruth) -> list[Result] | None:
+    """The checked entries where all of them hold plain Python numbers that can be evaluated; None if not.
+
+    Asks of all entries at once what `_entry_problem` asks of one, in a fifth of the time: of half a million entries,
+    that is most of what the whole evaluation takes beside the metrics' own code.
+    """
+    try:
+        image_ids = [entry["image_id"] for entry in content]
+        category_ids = [entry["category_id"] for entry in content]
+        scores = [entry["score"] for entry in content]
+        boxes = [entry["bbox"] for entry in content]
+    except KeyError:
+        return None
+    if not (set(map(type, image_ids)) | set(map(type, category_ids)) <= {int}):
+        return None
+    if not (ground_truth.images.keys() >= set(image_ids) and ground_truth.class_names.keys() >= set(category_ids)):
+        return None
+    if not (set(map(type, boxes)) <= {list, tuple} and set(map(len, boxes)) <= {4}):
+        return None
+    if not set(map(type, chain(scores, chain.from_iterable(boxes)))) <= {int, float}:
+        return None
+    try:
+        numbers, finite = np.array(boxes, dtype=np.float64).reshape(-1, 4), all(map(math.isfinite, scores))
+    except OverflowError:  # an integer beyond what a float holds
+        return None
+    if not (finite and np.isfinite(numbers).all() and (numbers[:, 2:] >= 0).all()):
+        return None
+    return [
+        {"image_id": image_id, "category_id": category_id, "score": float(score), "bbox": box}
+        for image_id, category_id, score, box in zip(image_ids, category_ids, scores, numbers.tolist(), strict=True)
+    ]
 
 
 def _entry_problem(entry: Mapping[str, Any], ground_truth: GroundTruth, iou_type: str) -> str | None:

@@ -46,6 +46,7 @@ class TrainingRecipe:
     warmup_steps: int = setting(500, "steps of the linear warm-up")
     warmup_learning_rate: float = setting(9e-5, "the first one")
     weight_decay: float = setting(0.01, "AdamW's")
+    adam_beta2: float = setting(0.999, "AdamW's, of the mean squared gradients; below 1; less pays in short runs")
     decay_norm_and_bias: bool = setting(True, "decay norms and biases, too, as the published v1 runs do")
     gradient_clip: float = setting(10.0, "largest norm of the gradient; 0 for no limit")
     ema_momentum: float = setting(5e-4, "of the averaged weights, which are evaluated and saved; 0 for none")
@@ -69,7 +70,9 @@ class TrainingRecipe:
         for name in (*counts, "gradient_clip", "weight_decay"):
             if getattr(self, name) < 0:
                 raise ValueError(f"{name} must be at least 0, got {getattr(self, name)}")
-        self.check_share("ema_momentum")
+        self.check_share("ema_momentum", "adam_beta2")
+        if self.adam_beta2 == 1:
+            raise ValueError("adam_beta2 must be below 1, got 1.0")
         if self.learning_rate <= 0:
             raise ValueError(f"learning_rate must be above 0, got {self.learning_rate}")
 

@@ -147,7 +147,8 @@ class TrainingTask(pl.LightningModule):
             [
                 {"params": parameters, "lr": recipe.learning_rate * factor, "weight_decay": decay}
                 for (factor, decay), parameters in groups.items()
-            ]
+            ],
+            betas=(0.9, recipe.adam_beta2),
         )
         # Not `trainer.estimated_stepping_batches`: it starts the first epoch's loader before a checkpoint is restored.
         total = self.train_dataloader().total_steps(recipe.epochs)

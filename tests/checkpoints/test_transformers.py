@@ -8,11 +8,11 @@ from torch import Tensor, nn
 
 from mvdet import create_backbone, create_model, list_backbones
 from mvdet.backbones import VARIANTS
+from mvdet.benchmarks.rivals import transformers_config
 from mvdet.checkpoints import convert_state_dict, export_state_dict
 from mvdet.checkpoints.identify import count_classes, find_task
 from mvdet.checkpoints.own import OWN
 from mvdet.checkpoints.transformers import TRANSFORMERS
-from mvdet.evaluation.backbone_speed import transformers_config
 
 transformers = pytest.importorskip("transformers")
 

@@ -7,8 +7,8 @@ import torch
 from torch import Tensor, nn
 
 from mvdet import create_model
+from mvdet.benchmarks.rivals import transformers_config
 from mvdet.checkpoints import convert_state_dict, export_state_dict
-from mvdet.evaluation.backbone_speed import transformers_config
 
 transformers = pytest.importorskip("transformers")
 

@@ -39,6 +39,26 @@ def test_torchvision_keeps_the_same(background: float, per_class: int, per_image
         torch.testing.assert_close(x["boxes"], y["boxes"], rtol=1e-4, atol=1e-3)
 
 
+@pytest.mark.parametrize("threshold", [0.0, 0.001, 0.05, 0.5, 0.999])
+@pytest.mark.parametrize("background", [0.0, 5.0])
+def test_every_score_above_the_threshold_is_looked_at(threshold: float, background: float) -> None:
+    """No anchor is passed over by the shortcut before the softmax: nothing overlaps here, so all are found."""
+    side = 12
+    ticks = (torch.arange(side) + 0.5) / side
+    centres = torch.cartesian_prod(ticks, ticks)
+    anchors = torch.cat((centres, torch.full_like(centres, 0.5 / side)), dim=1)
+    logits = 3 * torch.randn(2, len(anchors), 4)
+    logits[..., 0] += background
+    logits[0, :, 0] += 20  # one image finds next to nothing
+    outputs = {"cls_logits": logits, "bbox_regression": torch.zeros(2, len(anchors), 4)}
+    found = postprocess_detections(
+        outputs, anchors, [(100, 100)] * 2, score_threshold=threshold, detections_per_image=10**6
+    )
+    for image, scores in zip(found, logits.softmax(dim=-1)[..., 1:], strict=True):
+        wanted = scores[scores > threshold].sort(descending=True).values
+        torch.testing.assert_close(image["scores"], wanted)
+
+
 def test_boxes_end_inside_the_image() -> None:
     anchors = AnchorGenerator()(LEVELS)
     outputs = {"cls_logits": torch.randn(1, len(anchors), 3), "bbox_regression": 20 * torch.randn(1, len(anchors), 4)}

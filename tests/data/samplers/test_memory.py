@@ -5,7 +5,7 @@ import sys
 import pytest
 from sampler_steps import training_steps
 
-from mvdet.evaluation.measure import peak_memory
+from mvdet.benchmarks.measure import peak_memory
 
 
 @pytest.mark.slow

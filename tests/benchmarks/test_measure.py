@@ -3,7 +3,7 @@ import time
 import pytest
 import torch
 
-from mvdet.evaluation.measure import PairedTimes, peak_memory, time_in_pairs
+from mvdet.benchmarks.measure import PairedTimes, peak_memory, time_in_pairs, time_in_turn
 
 
 def test_ratio_is_the_median_of_the_pairs() -> None:
@@ -24,6 +24,12 @@ def test_calls_alternate() -> None:
 def test_a_single_pair_has_no_spread() -> None:
     with pytest.raises(ValueError, match="repeats must be at least 2, got 1"):
         time_in_pairs(int, int, repeats=1)
+
+
+def test_rounds_end_with_the_seconds_but_not_before_five() -> None:
+    first, second = time_in_turn([lambda: time.sleep(0.01), int], repeats=50, warmup=0, seconds=0.02)
+    assert len(first) == len(second) == 5
+    assert len(time_in_turn([int], repeats=3, seconds=0)[0]) == 3
 
 
 def allocate(mebibytes: int):

@@ -1,5 +1,6 @@
 """Time and memory, measured so that a busy machine does not decide the result."""
 
+import math
 import multiprocessing
 import sys
 import time
@@ -10,6 +11,8 @@ from pathlib import Path
 from statistics import median, quantiles
 from typing import Any
 
+_FEWEST_ROUNDS = 5
+_PAUSE = 0.003  # seconds; idle threads of the function before, of OpenMP or ONNX Runtime, stop spinning
 _PROCESS_STATUS = Path("/proc/self/status")
 
 
@@ -41,16 +44,36 @@ class PairedTimes:
         low, _, high = quantiles(self.ratios, n=4, method="inclusive")
         return low, high
 
+    @property
+    def milliseconds(self) -> tuple[float, float]:
+        """Median time of each function's calls."""
+        return median(self.first) * 1e3, median(self.second) * 1e3
+
 
 def time_in_pairs(
     first: Callable[[], Any], second: Callable[[], Any], *, repeats: int = 20, warmup: int = 3
 ) -> PairedTimes:
-    """Call two functions in turn and time each call: A B A B ..., so that a drift of the machine meets both.
+    """`time_in_turn` of two functions.
+
+    Raises:
+        ValueError: if `repeats` is below 2.
+    """
+    return PairedTimes(*time_in_turn([first, second], repeats=repeats, warmup=warmup))
+
+
+def time_in_turn(
+    functions: Sequence[Callable[[], Any]], *, repeats: int = 20, warmup: int = 3, seconds: float = math.inf
+) -> list[tuple[float, ...]]:
+    """Call functions in turn and time each call: A B C A B C ..., so that a drift of the machine meets all.
 
     Args:
-        first, second: functions without arguments.
-        repeats: counted pairs, 2 or more.
-        warmup: pairs that are not counted, before.
+        functions: without arguments.
+        repeats: counted rounds, 2 or more.
+        warmup: rounds that are not counted, before.
+        seconds: after so many no round begins, but five are counted anyway (or `repeats`, if fewer).
+
+    Returns:
+        Seconds of every call of each function.
 
     Raises:
         ValueError: if `repeats` is below 2.
@@ -58,15 +81,19 @@ def time_in_pairs(
     if repeats < 2:
         raise ValueError(f"repeats must be at least 2, got {repeats}")
     for _ in range(warmup):
-        first()
-        second()
-    times: tuple[list[float], list[float]] = ([], [])
-    for _ in range(repeats):
-        for function, results in zip((first, second), times, strict=True):
+        for function in functions:
+            function()
+    times: list[list[float]] = [[] for _ in functions]
+    end = time.perf_counter() + seconds
+    for counted in range(repeats):
+        if counted >= _FEWEST_ROUNDS and time.perf_counter() > end:
+            break
+        for function, results in zip(functions, times, strict=True):
+            time.sleep(_PAUSE)
             start = time.perf_counter()
             function()
             results.append(time.perf_counter() - start)
-    return PairedTimes(tuple(times[0]), tuple(times[1]))
+    return [tuple(results) for results in times]
 
 
 def peak_memory(prepare: Callable[..., Callable[[], Any]], arguments: Sequence[Any]) -> int:

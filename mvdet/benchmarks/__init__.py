@@ -1,0 +1,1 @@
+"""How fast mvdet is, beside others: `scripts/benchmark.py`. Needs `pip install mvdet[bench]`."""

@@ -1,0 +1,85 @@
+"""mvdet's pyramids against timm's and transformers', on the same input and, for timm, the same weights."""
+
+import copy
+from collections.abc import Callable, Iterator
+from functools import partial
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from mvdet.benchmarks.comparison import Comparison
+from mvdet.benchmarks.measure import PairedTimes, peak_memory, time_in_turn
+from mvdet.benchmarks.rivals import ChannelsLast, TransformersBackbone, all_levels, relative_difference, timm_pair
+
+TIMM, TIMM_CHANNELS_LAST, TRANSFORMERS = "timm", "timm, channels_last", "transformers"
+
+
+def inference(
+    variant: str, *, batches: tuple[int, ...], sizes: tuple[int, ...], repeats: int = 15, seconds: float = 20.0
+) -> Iterator[Comparison]:
+    """mvdet's inference, as loaded and fused, against three others.
+
+    Args:
+        variant: backbone.
+        batches: numbers of images.
+        sizes: sides of the square images in pixels.
+        repeats: rounds of each case, at most.
+        seconds: after which a case ends; see `time_in_turn`.
+    """
+    ours, theirs = (model.eval() for model in timm_pair(variant))
+    fused = all_levels(variant).eval()
+    fused.load_state_dict(ours.state_dict())
+    fused.fuse()
+    last = ChannelsLast(copy.deepcopy(theirs))
+    transformers = TransformersBackbone(variant).eval()
+    with torch.inference_mode():
+        for size in sizes:
+            for batch in batches:
+                images = torch.rand(batch, 3, size, size)
+                runs = [partial(model, images) for model in (ours, fused, theirs, last, transformers)]
+                times = time_in_turn(runs, repeats=repeats, warmup=1, seconds=seconds)
+                wanted = theirs(images)
+                for what, model, mine in (("inference", ours, times[0]), ("inference, fused", fused, times[1])):
+                    difference = relative_difference(model(images), wanted)
+                    for rival, other in zip((TIMM, TIMM_CHANNELS_LAST, TRANSFORMERS), times[2:], strict=True):
+                        known = None if rival == TRANSFORMERS else difference
+                        yield Comparison(variant, what, batch, size, rival, PairedTimes(mine, other), known)
+
+
+def training(
+    variant: str, *, batch: int = 8, size: int = 256, repeats: int = 10, seconds: float = 40.0
+) -> Iterator[Comparison]:
+    """A training step, forward and backward, against three others; arguments are those of `inference`."""
+    ours, theirs = (model.train() for model in timm_pair(variant))
+    last = ChannelsLast(copy.deepcopy(theirs))
+    transformers = TransformersBackbone(variant).train()
+    images = torch.rand(batch, 3, size, size)
+    runs = [partial(_step, model, images) for model in (ours, theirs, last, transformers)]
+    times = time_in_turn(runs, repeats=repeats, warmup=1, seconds=seconds)
+    for rival, other in zip((TIMM, TIMM_CHANNELS_LAST, TRANSFORMERS), times[1:], strict=True):
+        yield Comparison(variant, "training step", batch, size, rival, PairedTimes(times[0], other))
+
+
+def memory(variant: str, *, batch: int = 8, size: int = 256) -> dict[tuple[str, str], int]:
+    """Bytes by which a call raises the peak, each in a fresh process, by what is done and by whom."""
+    return {
+        (what, who): peak_memory(_prepare, (variant, who, what == "training step", batch, size))
+        for what in ("inference", "training step")
+        for who in ("mvdet", TIMM, TRANSFORMERS)
+    }
+
+
+def _prepare(variant: str, who: str, training: bool, batch: int, size: int) -> Callable[[], Any]:
+    """The call that is measured, after a small one that allocates what stays."""
+    model = TransformersBackbone(variant) if who == TRANSFORMERS else timm_pair(variant)[who == TIMM]
+    run = partial(_step if training else torch.inference_mode()(nn.Module.__call__), model.train(training))
+    run(torch.rand(2, 3, 64, 64))
+    images = torch.rand(batch, 3, size, size)
+    return lambda: run(images)
+
+
+def _step(model: nn.Module, images: Tensor) -> None:
+    """Forward and backward; gradients are dropped first, as an optimiser's `zero_grad` does."""
+    model.zero_grad()
+    sum(x.square().mean() for x in model(images)).backward()

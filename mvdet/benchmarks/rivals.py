@@ -1,0 +1,79 @@
+"""The other implementations of MobileViT, with mvdet's beside them."""
+
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from mvdet.backbones import VARIANTS, MobileViTBackbone, create_backbone
+from mvdet.checkpoints import convert_state_dict
+
+LEVELS = (2, 4, 8, 16, 32)
+
+
+def timm_pair(variant: str) -> tuple[MobileViTBackbone, nn.Module]:
+    """mvdet's and timm's pyramid with the same weights, all five levels, v1 with its expansion as timm has it."""
+    import timm
+
+    whole = timm.create_model(variant)
+    theirs = timm.create_model(variant, features_only=True)
+    theirs.load_state_dict(
+        {k.replace("stages.", "stages_", 1): v for k, v in whole.state_dict().items() if not k.startswith("head.")}
+    )
+    ours = all_levels(variant)
+    ours.load_state_dict(convert_state_dict(whole.state_dict(), to=ours, source="timm"))
+    return ours, theirs
+
+
+def all_levels(variant: str) -> MobileViTBackbone:
+    """mvdet's pyramid of five levels, v1 with its expansion, as timm has it; not fused, random weights."""
+    return create_backbone(variant, out_strides=LEVELS, expand_output=VARIANTS[variant].expand_channels > 0)
+
+
+class ChannelsLast(nn.Module):
+    """A network in channels_last memory, whose images are laid out likewise."""
+
+    def __init__(self, network: nn.Module) -> None:
+        super().__init__()
+        self.network = network.to(memory_format=torch.channels_last)
+
+    def forward(self, images: Tensor) -> list[Tensor]:
+        return self.network(images.contiguous(memory_format=torch.channels_last))
+
+
+def transformers_config(variant: str, **options: Any) -> Any:
+    """transformers' configuration of a variant; `options` are further arguments of it."""
+    import transformers
+
+    spec = VARIANTS[variant]
+    if spec.version == 2:
+        return transformers.MobileViTV2Config(width_multiplier=spec.stem_channels / 32, **options)
+    return transformers.MobileViTConfig(
+        neck_hidden_sizes=[spec.stem_channels, *(s.out_channels for s in spec.stages), spec.expand_channels],
+        hidden_sizes=[s.attention_dim for s in spec.stages if s.depth],
+        expand_ratio=float(spec.expand_ratio),
+        **options,
+    )
+
+
+class TransformersBackbone(nn.Module):
+    """transformers' network without a head, with random weights; gives the map of each stage."""
+
+    def __init__(self, variant: str) -> None:
+        super().__init__()
+        import transformers
+
+        self.network = transformers.AutoModel.from_config(transformers_config(variant))
+
+    def forward(self, images: Tensor) -> list[Tensor]:
+        return list(self.network(images, output_hidden_states=True).hidden_states)
+
+
+def relative_difference(actual: list[Tensor], wanted: list[Tensor]) -> float:
+    """The largest over all maps, relative to the map's largest value.
+
+    Raises:
+        ValueError: the maps differ in number.
+    """
+    pairs = zip(actual, wanted, strict=True)
+    return max(float((x - y).abs().max() / y.abs().max()) for x, y in pairs)

@@ -1,0 +1,247 @@
+"""All benchmarks but YOLO's, in parts; each gives rows, further tables, or both."""
+
+import json
+import os
+import platform
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+import yaml
+
+from mvdet.benchmarks.comparison import Comparison, comparison_table, markdown, mean_table, plot_ratios
+from mvdet.resources import resource
+
+LIMITS = "cfg/benchmark_limits.yaml"
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """What is measured, and for how long.
+
+    Attributes:
+        variants: backbones.
+        repeats: counted rounds of a case, at most.
+        seconds: after which a case ends; see `mvdet.benchmarks.measure.time_in_turn`.
+        short: few rounds, one size, one variant of each version.
+        output: folder of the tables and plots.
+    """
+
+    variants: tuple[str, ...]
+    repeats: int
+    seconds: float
+    short: bool
+    output: Path
+
+    @property
+    def limits(self) -> dict[str, Any]:
+        """Of `time_in_turn`."""
+        return {"repeats": 3 if self.short else self.repeats, "seconds": 3.0 if self.short else self.seconds}
+
+    @property
+    def timed(self) -> tuple[str, ...]:
+        """The variants that are timed."""
+        return ("mobilevit_xxs", "mobilevitv2_050") if self.short else self.variants
+
+
+@dataclass
+class Findings:
+    """What one part has found.
+
+    Attributes:
+        rows: comparisons.
+        tables: further tables, Markdown.
+        errors: what must not be.
+    """
+
+    rows: list[Comparison] = field(default_factory=list)
+    tables: list[str] = field(default_factory=list)
+    errors: list[str] = field(default_factory=list)
+
+
+Part = Callable[[Settings], Findings]
+
+
+def run(parts: Mapping[str, Part], settings: Settings) -> list[str]:
+    """Measure, print, and write results.json, tables.md and a plot of each part's ratios.
+
+    Args:
+        parts: by name, what measures it.
+        settings: for all of them.
+
+    Returns:
+        One message for everything that must not be; none is fine.
+    """
+    settings.output.mkdir(parents=True, exist_ok=True)
+    machine = describe_machine()
+    print(machine, flush=True)
+    pages, rows, errors = [machine], [], []
+    for part, measure in parts.items():
+        found = measure(settings)
+        tables = [*found.tables]
+        if found.rows:
+            tables = [comparison_table(found.rows), mean_table(found.rows), *tables]
+            plot_ratios(found.rows, settings.output / f"{part}.png")
+        page = "\n\n".join([f"## {part}", *tables])
+        print(f"\n{page}", flush=True)
+        pages.append(page)
+        rows += [{"part": part, **row.as_dict()} for row in found.rows]
+        errors += found.errors
+    (settings.output / "tables.md").write_text("\n\n".join(pages) + "\n", encoding="utf-8")
+    (settings.output / "results.json").write_text(json.dumps({"machine": machine, "rows": rows}, indent=1) + "\n")
+    return errors
+
+
+def describe_machine() -> str:
+    """Processor, threads and versions, in a line."""
+    name = platform.processor() or platform.machine()
+    processors = Path("/proc/cpuinfo")
+    if processors.exists():
+        lines = (line.partition(":") for line in processors.read_text(encoding="utf-8").splitlines())
+        name = next((value.strip() for key, _, value in lines if key.strip() == "model name"), name)
+    return f"{name}, {os.cpu_count()} cores, {torch.get_num_threads()} threads, torch {torch.__version__}"
+
+
+def _inference(settings: Settings) -> Findings:
+    from mvdet.benchmarks.backbones import inference
+
+    sizes = (256,) if settings.short else (256, 320, 512)
+    batches = (1,) if settings.short else (1, 8)
+    found = Findings()
+    for variant in settings.timed:
+        found.rows += inference(variant, batches=batches, sizes=sizes, **settings.limits)
+    return found
+
+
+def _training(settings: Settings) -> Findings:
+    from mvdet.benchmarks.backbones import training
+
+    found = Findings()
+    for variant in settings.timed:
+        found.rows += training(variant, batch=2 if settings.short else 8, **settings.limits)
+    return found
+
+
+def _memory(settings: Settings) -> Findings:
+    from mvdet.benchmarks.backbones import memory
+
+    lines = []
+    for variant in settings.timed:
+        peaks = memory(variant, batch=2 if settings.short else 8)
+        for what in dict.fromkeys(what for what, _ in peaks):
+            ours, *others = (peaks[what, who] / 2**20 for who in ("mvdet", "timm", "transformers"))
+            lines.append([variant, what, f"{ours:.0f}", *(f"{other:.0f} ({ours / other:.2f})" for other in others)])
+    header = ("variant", "what, batch 8, 256 pixels", "mvdet MiB", "timm MiB (mvdet / timm)", "transformers MiB")
+    return Findings(tables=[markdown(header, lines)])
+
+
+def _ssdlite(settings: Settings) -> Findings:
+    from mvdet.benchmarks.ssdlite import end_to_end, postprocessing
+
+    found, lines = Findings(), []
+    for variant in settings.timed:
+        row, shares = end_to_end(variant, batch=2 if settings.short else 8, **settings.limits)
+        found.rows.append(row)
+        lines.append([row.subject, *(f"{100 * share:.1f} %" for share in shares.values())])
+    found.rows += postprocessing(repeats=settings.limits["repeats"])
+    found.tables.append(markdown(("detector", *(f"share of post-processing, logits {name}" for name in shares)), lines))
+    return found
+
+
+def _loader(settings: Settings) -> Findings:
+    from mvdet.benchmarks.ssdlite import loading_rates
+    from mvdet.training.detection_data import detection_dataset
+    from mvdet.training.loaders import train_loader
+    from mvdet.training.ssdlite_recipe import SSDLiteRecipe
+
+    variant = settings.timed[0] if settings.short else "mobilevit_s"
+    recipe = SSDLiteRecipe(backbone=variant, batch_size=8, workers=2)
+    loaded, trained = loading_rates(train_loader(detection_dataset(recipe, train=True), recipe), variant, 8)
+    header = ("training step, batch 8, 320 pixels", "images/s", "loader, two workers, images/s", "times as fast")
+    line = [f"ssdlite_{variant}", f"{trained:.1f}", f"{loaded:.0f}", f"{loaded / trained:.0f}"]
+    return Findings(tables=[markdown(header, [line])])
+
+
+def _deeplabv3(settings: Settings) -> Findings:
+    from mvdet.benchmarks.deeplabv3 import segmentation
+
+    size = 256 if settings.short else 512
+    return Findings([row for variant in settings.timed for row in segmentation(variant, size=size, **settings.limits)])
+
+
+def _growth(settings: Settings) -> Findings:
+    from mvdet.benchmarks.growth import SIZES, growth, plot
+
+    first, second = (next((v for v in settings.timed if v in names), None) for names in _versions())
+    variants = [variant for variant in (first, second) if variant]
+    found = growth(variants, sizes=SIZES[:4] if settings.short else SIZES, **settings.limits)
+    plot(found, settings.output / "growth.png")
+    times = [[str(size), *(f"{1e3 * one.seconds[i]:.1f}" for one in found)] for i, size in enumerate(found[0].sizes)]
+    fits = [
+        [
+            one.variant,
+            f"{1e3 * one.linear[0]:.1f} + {1e3 * one.linear[1]:.1f} p",
+            f"{100 * one.error(one.linear):.0f} %",
+            f"{1e3 * one.quadratic[0]:.1f} + {1e3 * one.quadratic[1]:.1f} p + {1e3 * one.quadratic[2]:.1f} p²",
+            f"{100 * one.error(one.quadratic):.0f} %",
+            f"{100 * one.quadratic_share:.0f} %",
+        ]
+        for one in found
+    ]
+    header = ("variant", "linear fit, ms", "worst error", "quadratic fit, ms", "worst error", "quadratic part")
+    return Findings(
+        tables=[markdown(("pixels a side", *(f"{v}, ms" for v in variants)), times), markdown(header, fits)]
+    )
+
+
+def _coco(settings: Settings) -> Findings:
+    from mvdet.benchmarks.coco import evaluation
+
+    return Findings([evaluation(images=200 if settings.short else 5000, repeats=3)])
+
+
+def _runtimes(settings: Settings) -> Findings:
+    from mvdet.benchmarks.runtimes import runtimes
+
+    size, batches = (256, (1,)) if settings.short else (320, (1, 8))
+    found = Findings()
+    for variant in settings.timed:
+        found.rows += runtimes(variant, batches=batches, size=size, **settings.limits)
+    return found
+
+
+def _counts(settings: Settings) -> Findings:
+    from mvdet.benchmarks.counts import count, excess
+
+    found, lines = Findings(), []
+    for variant, limits in yaml.safe_load(resource(LIMITS).read_text(encoding="utf-8")).items():
+        counts = count(variant)
+        found.errors += excess(counts, limits, subject=variant)
+        lines.append([variant, *map(str, asdict(counts).values())])
+        header = ["one image of 256 x 256", *asdict(counts)]
+    found.tables.append(markdown(header, lines))
+    return found
+
+
+def _versions() -> Iterator[list[str]]:
+    from mvdet.backbones import VARIANTS
+
+    for version in (1, 2):
+        yield [name for name, spec in VARIANTS.items() if spec.version == version]
+
+
+PARTS: dict[str, Part] = {
+    "counts": _counts,
+    "inference": _inference,
+    "runtimes": _runtimes,
+    "training": _training,
+    "memory": _memory,
+    "ssdlite": _ssdlite,
+    "loader": _loader,
+    "deeplabv3": _deeplabv3,
+    "growth": _growth,
+    "coco": _coco,
+}
+"""Name on the command line -> what measures it."""

@@ -1,0 +1,77 @@
+"""A YOLO on mvdet's backbone against the same YOLO on timm's, through `yolo predict`'s own path."""
+
+import copy
+from collections.abc import Iterator
+from functools import partial
+
+import timm
+import torch
+from torch import Tensor, nn
+from ultralytics import YOLO
+
+from mvdet.benchmarks.comparison import Comparison
+from mvdet.benchmarks.measure import PairedTimes, time_in_turn
+from mvdet.benchmarks.rivals import relative_difference
+from mvdet.checkpoints import convert_state_dict
+from mvdet.resources import resource
+from mvdet.yolo.modules import MobileViT
+
+
+class TimmMobileViT(nn.Module):
+    """timm's network as a row of a model definition: the maps of its last three stages, without the expansion."""
+
+    def __init__(self, variant: str) -> None:
+        super().__init__()
+        network = timm.create_model(variant)
+        self.stem, self.stages = network.stem, network.stages
+
+    def forward(self, images: Tensor) -> list[Tensor]:
+        """[B, 3, H, W] -> maps at strides 8, 16 and 32."""
+        maps = []
+        x = self.stem(images)
+        for stage in self.stages:
+            x = stage(x)
+            maps.append(x)
+        return maps[-3:]
+
+
+def prediction(
+    definition: str = "cfg/yolov5-mobilevit.yaml",
+    *,
+    sizes: tuple[int, ...] = (320, 640),
+    repeats: int = 15,
+    seconds: float = 20.0,
+) -> Iterator[Comparison]:
+    """`YOLO(...).predict` of one picture, with everything that it does: letterbox, fused network, suppression.
+
+    timm's is fused where ultralytics can fuse it: in the neck and the head.
+
+    Args:
+        definition: a model definition whose first row is `MobileViT`; of the package.
+        sizes: `imgsz`, in pixels.
+        repeats: rounds, at most.
+        seconds: after which a size ends; see `time_in_turn`.
+    """
+    ours = YOLO(resource(definition))
+    row = ours.model.model[0]
+    assert isinstance(row, MobileViT)
+    other = TimmMobileViT(row.name)
+    row.backbone.load_state_dict(convert_state_dict(other.state_dict(), to=row.backbone, source="timm"))
+    theirs = YOLO(resource(definition))
+    theirs.model = copy.deepcopy(ours.model)
+    for name in ("f", "i", "type", "np"):  # what ultralytics notes on every row
+        setattr(other, name, getattr(row, name))
+    theirs.model.model[0] = other
+    picture = (torch.rand(480, 640, 3) * 255).byte().numpy()
+    for size in sizes:
+        runs = [partial(model.predict, picture, imgsz=size, verbose=False) for model in (ours, theirs)]
+        # The networks of the predictors, which are fused
+        for run in runs:
+            run()
+        images = torch.rand(1, 3, size, size)
+        with torch.inference_mode():
+            found, wanted = (model.predictor.model.model(images)[0] for model in (ours, theirs))
+        times = time_in_turn(runs, repeats=repeats, seconds=seconds)
+        what = f"yolo predict, {torch.get_num_threads()} thread(s)"
+        difference = relative_difference([found], [wanted])
+        yield Comparison(resource(definition).stem, what, 1, size, "timm backbone", PairedTimes(*times), difference)

@@ -1,0 +1,71 @@
+"""Gradients keep the memory layout of the maps, so that the backward pass runs on the fast kernels."""
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from mvdet import create_backbone
+from mvdet.backbones import layers
+
+
+@pytest.mark.parametrize(
+    ("name", "expand"), [("mobilevit_xxs", False), ("mobilevit_xxs", True), ("mobilevitv2_050", False)]
+)
+def test_a_loss_in_another_layout_is_no_detour(name: str, expand: bool) -> None:
+    model = create_backbone(name, out_strides=(2, 4, 8, 16, 32), expand_output=expand).train()
+    off: list[str] = []
+
+    def watch(layer: str, output: Tensor) -> None:
+        def look(gradient: Tensor) -> None:
+            if not gradient.is_contiguous(memory_format=torch.channels_last):
+                off.append(layer)
+
+        output.register_hook(look)
+
+    for layer, module in model.named_modules():
+        if isinstance(module, nn.BatchNorm2d):
+            module.register_forward_hook(lambda _, __, output, layer=layer: watch(layer, output))
+    maps = model(torch.rand(2, 3, 64, 64))
+    torch.autograd.backward(maps, [torch.rand(x.shape) for x in maps])  # in the default layout
+    assert off == []
+
+
+def test_the_gradient_itself_is_untouched() -> None:
+    model = create_backbone("mobilevit_xxs").train()
+    images = torch.rand(2, 3, 64, 64, requires_grad=True)
+    maps = model(images)
+    upstream = [torch.rand(x.shape) for x in maps]
+    same = torch.autograd.grad(maps, images, upstream, retain_graph=True)
+    laid_out = [x.contiguous(memory_format=torch.channels_last) for x in upstream]
+    assert torch.equal(*torch.autograd.grad(maps, images, laid_out), *same)
+
+
+@pytest.mark.parametrize("fused", [False, True])
+@pytest.mark.parametrize("images", [1, 2, 5])
+def test_slices_of_a_batch_give_what_the_batch_gives(fused: bool, images: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    model = create_backbone("mobilevit_s").eval()
+    if fused:
+        model.fuse()
+    batch = torch.rand(5, 3, 96, 64)
+    with torch.no_grad():
+        whole = model(batch)
+        # The first block expands an image to 64 channels of 48 x 32
+        monkeypatch.setattr(layers, "_SLICE_BYTES", images * 64 * 48 * 32 * 4)
+        sliced = model(batch)
+    for x, y in zip(sliced, whole, strict=True):
+        torch.testing.assert_close(x, y, rtol=1e-5, atol=1e-6)
+        assert x.is_contiguous(memory_format=torch.channels_last)
+
+
+def test_statistics_and_hooks_see_the_whole_batch(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(layers, "_SLICE_BYTES", 1)
+    block = create_backbone("mobilevit_s").stages[1][1]
+    seen: list[int] = []
+    batch = torch.rand(4, 64, 8, 8)
+    with torch.no_grad():
+        mean = block.train()(batch).mean(dim=(0, 2, 3))  # the skip's, and nothing else: the branch starts as zeros
+        torch.testing.assert_close(mean, batch.mean(dim=(0, 2, 3)), rtol=1e-3, atol=1e-3)
+        assert block.expand.norm.num_batches_tracked == 1
+        block.eval().depthwise.conv.register_forward_hook(lambda _, inputs, __: seen.append(len(inputs[0])))
+        block(batch)
+    assert seen == [4]
