@@ -5,6 +5,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from mvdet.backbones.tracing import exporting
+
 
 class _ChannelsLastGradient(torch.autograd.Function):
     @staticmethod
@@ -23,4 +25,6 @@ def with_channels_last_gradient(x: Tensor) -> Tensor:
     PyTorch's kernels fall back to strided ones: on two CPU cores, the backward pass of a batch normalisation of
     [8, 32, 128, 128] takes 32 ms in place of 3, and the mixture goes on through all earlier layers.
     """
-    return _ChannelsLastGradient.apply(x) if torch.is_grad_enabled() and x.requires_grad else x
+    if exporting() or not (torch.is_grad_enabled() and x.requires_grad):
+        return x
+    return _ChannelsLastGradient.apply(x)

@@ -11,6 +11,7 @@ from mvdet.yolo.modules import MobileViT
 from mvdet.yolo.patches import PATCHES
 from mvdet.yolo.rows import MODULES
 from mvdet.yolo.ssdlite import SSDLiteDetect
+from mvdet.yolo.threads import apply_threads
 
 # Where ultralytics is with `LATE_PATCHES`' modules complete
 _LATE_TARGET, _LATE_REGISTRATION = "ultralytics.models.yolo.model", "mvdet.yolo.late_registration"
@@ -48,7 +49,11 @@ def register() -> None:
     Installing mvdet does this in every process, by itself. It puts `mvdet.yolo.rows.MODULES` among those that a model
     definition may name, applies `mvdet.yolo.patches.PATCHES`, has its `LATE_PATCHES` applied as soon as they can be,
     and allows mvdet's classes in checkpoints that are loaded with `weights_only=True` (`ULTRALYTICS_SAFE_LOAD=1`).
+
+    Raises:
+        ValueError: `MVDET_NUM_THREADS` is no number of threads.
     """
+    apply_threads()
     torch.serialization.add_safe_globals(list(CHECKPOINT_CLASSES))
     for patch in PATCHES:
         patch.apply()

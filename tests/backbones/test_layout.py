@@ -1,5 +1,7 @@
 """Gradients keep the memory layout of the maps, so that the backward pass runs on the fast kernels."""
 
+from pathlib import Path
+
 import pytest
 import torch
 from torch import Tensor, nn
@@ -69,3 +71,12 @@ def test_statistics_and_hooks_see_the_whole_batch(monkeypatch: pytest.MonkeyPatc
         block.eval().depthwise.conv.register_forward_hook(lambda _, inputs, __: seen.append(len(inputs[0])))
         block(batch)
     assert seen == [4]
+
+
+def test_a_network_that_is_traced_with_gradients_can_be_saved(tmp_path: Path) -> None:
+    model = create_backbone("mobilevit_xxs").eval()
+    images = torch.rand(1, 3, 64, 64)
+    traced = torch.jit.trace(model, images)
+    traced.save(str(tmp_path / "model.pt"))
+    for x, y in zip(torch.jit.load(str(tmp_path / "model.pt"))(images), model(images), strict=True):
+        torch.testing.assert_close(x, y)
