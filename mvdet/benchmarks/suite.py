@@ -3,14 +3,15 @@
 import json
 import os
 import platform
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import asdict, dataclass, field
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
 import torch
 import yaml
 
+from mvdet.backbones import VARIANTS
 from mvdet.benchmarks.comparison import Comparison, comparison_table, markdown, mean_table, plot_ratios
 from mvdet.resources import resource
 
@@ -75,10 +76,11 @@ def run(parts: Mapping[str, Part], settings: Settings) -> list[str]:
         One message for everything that must not be; none is fine.
     """
     settings.output.mkdir(parents=True, exist_ok=True)
-    machine = describe_machine()
+    machine, threads = describe_machine(), torch.get_num_threads()
     print(machine, flush=True)
     pages, rows, errors = [machine], [], []
     for part, measure in parts.items():
+        torch.set_num_threads(threads)  # ultralytics sets its own
         found = measure(settings)
         tables = [*found.tables]
         if found.rows:
@@ -89,8 +91,8 @@ def run(parts: Mapping[str, Part], settings: Settings) -> list[str]:
         pages.append(page)
         rows += [{"part": part, **row.as_dict()} for row in found.rows]
         errors += found.errors
-    (settings.output / "tables.md").write_text("\n\n".join(pages) + "\n", encoding="utf-8")
-    (settings.output / "results.json").write_text(json.dumps({"machine": machine, "rows": rows}, indent=1) + "\n")
+        (settings.output / "tables.md").write_text("\n\n".join(pages) + "\n", encoding="utf-8")
+        (settings.output / "results.json").write_text(json.dumps({"machine": machine, "rows": rows}, indent=1) + "\n")
     return errors
 
 
@@ -127,13 +129,13 @@ def _training(settings: Settings) -> Findings:
 def _memory(settings: Settings) -> Findings:
     from mvdet.benchmarks.backbones import memory
 
-    lines = []
+    lines, batch = [], 2 if settings.short else 8
     for variant in settings.timed:
-        peaks = memory(variant, batch=2 if settings.short else 8)
+        peaks = memory(variant, batch=batch)
         for what in dict.fromkeys(what for what, _ in peaks):
             ours, *others = (peaks[what, who] / 2**20 for who in ("mvdet", "timm", "transformers"))
             lines.append([variant, what, f"{ours:.0f}", *(f"{other:.0f} ({ours / other:.2f})" for other in others)])
-    header = ("variant", "what, batch 8, 256 pixels", "mvdet MiB", "timm MiB (mvdet / timm)", "transformers MiB")
+    header = ("variant", f"what, batch {batch}, 256 pixels", "mvdet MiB", "timm MiB (mvdet / timm)", "transformers MiB")
     return Findings(tables=[markdown(header, lines)])
 
 
@@ -174,8 +176,7 @@ def _deeplabv3(settings: Settings) -> Findings:
 def _growth(settings: Settings) -> Findings:
     from mvdet.benchmarks.growth import SIZES, growth, plot
 
-    first, second = (next((v for v in settings.timed if v in names), None) for names in _versions())
-    variants = [variant for variant in (first, second) if variant]
+    variants = list({VARIANTS[variant].version: variant for variant in settings.timed}.values())  # the last of each
     found = growth(variants, sizes=SIZES[:4] if settings.short else SIZES, **settings.limits)
     plot(found, settings.output / "growth.png")
     times = [[str(size), *(f"{1e3 * one.seconds[i]:.1f}" for one in found)] for i, size in enumerate(found[0].sizes)]
@@ -213,23 +214,16 @@ def _runtimes(settings: Settings) -> Findings:
 
 
 def _counts(settings: Settings) -> Findings:
-    from mvdet.benchmarks.counts import count, excess
+    from mvdet.benchmarks.counts import Counts, count, excess
 
     found, lines = Findings(), []
     for variant, limits in yaml.safe_load(resource(LIMITS).read_text(encoding="utf-8")).items():
         counts = count(variant)
         found.errors += excess(counts, limits, subject=variant)
         lines.append([variant, *map(str, asdict(counts).values())])
-        header = ["one image of 256 x 256", *asdict(counts)]
+    header = ["one image of 256 x 256", *(one.name for one in fields(Counts))]
     found.tables.append(markdown(header, lines))
     return found
-
-
-def _versions() -> Iterator[list[str]]:
-    from mvdet.backbones import VARIANTS
-
-    for version in (1, 2):
-        yield [name for name, spec in VARIANTS.items() if spec.version == version]
 
 
 PARTS: dict[str, Part] = {

@@ -1,6 +1,7 @@
 """What the multi-scale sampler is for, measured: steps, time and accuracy against one fixed size."""
 
 import dataclasses
+import gc
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from statistics import mean, stdev
@@ -73,6 +74,9 @@ def compare_samplers(
             run = dataclasses.replace(
                 recipe, sampler=sampler, seed=seed, output=folder, evaluate_every=recipe.epochs, **changes
             )
+            # The loaders of the run before lie in a reference cycle. Their workers end now, and not in a worker of the
+            # next run, which has a copy of them and would complain that they are not its children.
+            gc.collect()
             timer = Timer()
             best = train(run, classification_task, "samplers", callbacks=[timer]).best
             seconds = timer.time_elapsed("train") - timer.time_elapsed("validate")
