@@ -37,7 +37,7 @@ class Growth:
     linear: tuple[float, ...]
     quadratic: tuple[float, ...]
 
-    def predicted(self, coefficients: Sequence[float], sizes: Sequence[float]) -> np.ndarray:
+    def predicted(self, coefficients: Sequence[float], sizes: Sequence[float] | np.ndarray) -> np.ndarray:
         """Seconds at each size, in the polynomial's view."""
         return np.polynomial.polynomial.polyval(_megapixels(sizes), coefficients)
 
