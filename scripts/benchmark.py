@@ -38,6 +38,13 @@ def main() -> None:
     parser.add_argument("parts", nargs="*", metavar="PART", help=f"of {', '.join(PARTS)} (default: all)")
     parser.add_argument("--threads", type=int, default=os.cpu_count(), help="threads (default: all cores)")
     parser.add_argument("--variants", nargs="+", default=VARIANTS, choices=list_backbones(), metavar="NAME")
+    parser.add_argument(
+        "--sizes",
+        type=int,
+        nargs="+",
+        default=[256, 320, 512],
+        help="image sides of `inference` (default: 256 320 512)",
+    )
     parser.add_argument("--repeats", type=int, default=15, help="counted rounds of a case, at most (default: 15)")
     parser.add_argument("--seconds", type=float, default=15, help="for the rounds of a case (default: 15)")
     parser.add_argument("--short", action="store_true", help="few rounds, small images, one variant of each version")
@@ -46,7 +53,7 @@ def main() -> None:
     if unknown := [part for part in args.parts if part not in PARTS]:
         parser.error(f"no part {', '.join(unknown)}; available: {', '.join(PARTS)}")
     torch.set_num_threads(args.threads)
-    settings = Settings(tuple(args.variants), args.repeats, args.seconds, args.short, args.output)
+    settings = Settings(tuple(args.variants), tuple(args.sizes), args.repeats, args.seconds, args.short, args.output)
     errors = suite.run({part: PARTS[part] for part in args.parts or PARTS}, settings)
     sys.exit("\n".join(errors) or None)
 

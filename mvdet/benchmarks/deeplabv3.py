@@ -10,7 +10,7 @@ from torchvision.models.segmentation import deeplabv3_mobilenet_v3_large
 from mvdet.backbones import VARIANTS
 from mvdet.benchmarks.comparison import Comparison
 from mvdet.benchmarks.measure import PairedTimes, time_in_turn
-from mvdet.benchmarks.rivals import relative_difference, transformers_config
+from mvdet.benchmarks.rivals import as_trained, relative_difference, transformers_config
 from mvdet.checkpoints import convert_state_dict
 from mvdet.models.deeplabv3 import DeepLabV3
 from mvdet.models.registry import create_model
@@ -38,7 +38,7 @@ def segmentation(
     network = (
         transformers.MobileViTForSemanticSegmentation if first else transformers.MobileViTV2ForSemanticSegmentation
     )
-    theirs = network(transformers_config(variant, num_labels=_CLASSES, output_stride=16)).eval()
+    theirs = as_trained(network(transformers_config(variant, num_labels=_CLASSES, output_stride=16))).eval()
     ours = create_model(f"deeplabv3_{variant}", num_classes=_CLASSES, aux_head=False).eval()
     assert isinstance(ours, DeepLabV3)
     ours.load_state_dict(convert_state_dict(theirs.state_dict(), to=ours))

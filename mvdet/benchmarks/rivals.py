@@ -1,6 +1,6 @@
 """The other implementations of MobileViT, with mvdet's beside them."""
 
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 from torch import Tensor, nn
@@ -9,13 +9,14 @@ from mvdet.backbones import VARIANTS, MobileViTBackbone, create_backbone
 from mvdet.checkpoints import convert_state_dict
 
 LEVELS = (2, 4, 8, 16, 32)
+_Module = TypeVar("_Module", bound=nn.Module)
 
 
 def timm_pair(variant: str) -> tuple[MobileViTBackbone, nn.Module]:
     """mvdet's and timm's pyramid with the same weights, all five levels, v1 with its expansion as timm has it."""
     import timm
 
-    whole = timm.create_model(variant)
+    whole = as_trained(timm.create_model(variant))
     theirs = timm.create_model(variant, features_only=True)
     theirs.load_state_dict(
         {k.replace("stages.", "stages_", 1): v for k, v in whole.state_dict().items() if not k.startswith("head.")}
@@ -27,7 +28,19 @@ def timm_pair(variant: str) -> tuple[MobileViTBackbone, nn.Module]:
 
 def all_levels(variant: str) -> MobileViTBackbone:
     """mvdet's pyramid of five levels, v1 with its expansion, as timm has it; not fused, random weights."""
-    return create_backbone(variant, out_strides=LEVELS, expand_output=VARIANTS[variant].expand_channels > 0)
+    return as_trained(create_backbone(variant, out_strides=LEVELS, expand_output=VARIANTS[variant].expand_channels > 0))
+
+
+def as_trained(model: _Module) -> _Module:
+    """Random weights that keep the signal's size from layer to layer, as trained ones do; returns the model.
+
+    With transformers' own initialisation the last maps of a network that is not trained are denormal numbers (1e-43),
+    which processors are slow with: no fair rival.
+    """
+    for layer in model.modules():
+        if isinstance(layer, (nn.Conv2d, nn.Linear)):
+            nn.init.kaiming_normal_(layer.weight, nonlinearity="relu")
+    return model
 
 
 class ChannelsLast(nn.Module):
@@ -63,7 +76,7 @@ class TransformersBackbone(nn.Module):
         super().__init__()
         import transformers
 
-        self.network = transformers.AutoModel.from_config(transformers_config(variant))
+        self.network = as_trained(transformers.AutoModel.from_config(transformers_config(variant)))
 
     def forward(self, images: Tensor) -> list[Tensor]:
         return list(self.network(images, output_hidden_states=True).hidden_states)

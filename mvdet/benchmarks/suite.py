@@ -24,6 +24,7 @@ class Settings:
 
     Attributes:
         variants: backbones.
+        sizes: sides of the square images that inference is timed with, in pixels.
         repeats: counted rounds of a case, at most.
         seconds: after which a case ends; see `mvdet.benchmarks.measure.time_in_turn`.
         short: few rounds, one size, one variant of each version.
@@ -31,6 +32,7 @@ class Settings:
     """
 
     variants: tuple[str, ...]
+    sizes: tuple[int, ...]
     repeats: int
     seconds: float
     short: bool
@@ -109,7 +111,7 @@ def describe_machine() -> str:
 def _inference(settings: Settings) -> Findings:
     from mvdet.benchmarks.backbones import inference
 
-    sizes = (256,) if settings.short else (256, 320, 512)
+    sizes = (256,) if settings.short else settings.sizes
     batches = (1,) if settings.short else (1, 8)
     found = Findings()
     for variant in settings.timed:

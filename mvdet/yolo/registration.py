@@ -53,10 +53,10 @@ def register() -> None:
     Raises:
         ValueError: `MVDET_NUM_THREADS` is no number of threads.
     """
-    apply_threads()
     torch.serialization.add_safe_globals(list(CHECKPOINT_CLASSES))
     for patch in PATCHES:
         patch.apply()
     for name, module in MODULES.items():
         setattr(tasks, name, module)
     _import_after(_LATE_TARGET, _LATE_REGISTRATION)
+    apply_threads()  # last: what is wrong with the variable is said, and all else is there

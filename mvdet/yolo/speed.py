@@ -11,7 +11,7 @@ from ultralytics import YOLO
 
 from mvdet.benchmarks.comparison import Comparison
 from mvdet.benchmarks.measure import PairedTimes, time_in_turn
-from mvdet.benchmarks.rivals import relative_difference
+from mvdet.benchmarks.rivals import as_trained, relative_difference
 from mvdet.checkpoints import convert_state_dict
 from mvdet.resources import resource
 from mvdet.yolo.modules import MobileViT
@@ -22,7 +22,7 @@ class TimmMobileViT(nn.Module):
 
     def __init__(self, variant: str) -> None:
         super().__init__()
-        network = timm.create_model(variant)
+        network = as_trained(timm.create_model(variant))
         self.stem, self.stages = network.stem, network.stages
 
     def forward(self, images: Tensor) -> list[Tensor]:

@@ -76,7 +76,7 @@ def test_statistics_and_hooks_see_the_whole_batch(monkeypatch: pytest.MonkeyPatc
 def test_a_network_that_is_traced_with_gradients_can_be_saved(tmp_path: Path) -> None:
     model = create_backbone("mobilevit_xxs").eval()
     images = torch.rand(1, 3, 64, 64)
-    traced = torch.jit.trace(model, images)
+    traced = torch.jit.trace(model, images, check_trace=False)  # the check runs without gradients: another graph
     traced.save(str(tmp_path / "model.pt"))
     for x, y in zip(torch.jit.load(str(tmp_path / "model.pt"))(images), model(images), strict=True):
         torch.testing.assert_close(x, y)
