@@ -3,7 +3,7 @@
     pip install -e '.[bench,export]'
     python scripts/benchmark.py                 # everything, about 25 minutes on two cores
     python scripts/benchmark.py inference yolo  # parts of it
-    python scripts/benchmark.py --short         # a minute: what CI looks at
+    python scripts/benchmark.py --short         # everything in small: does it run?
 
 Writes tables.md, results.json with every single time, and plots. A ratio above 1 means that mvdet is faster; in
 brackets, first and third quartile. What no machine decides (kernels, copies, FLOPs, activation memory) is compared with

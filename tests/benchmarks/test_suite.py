@@ -19,7 +19,7 @@ def benchmark(*arguments: str) -> subprocess.CompletedProcess[str]:
 def test_parts_write_tables_and_plots(tmp_path: Path) -> None:
     pytest.importorskip("timm")
     pytest.importorskip("transformers")
-    parts = ["counts", "deeplabv3", "yolo", "growth", "coco"]
+    parts = ["counts", "deeplabv3", "yolo", "coco"]
     done = benchmark(*parts, "--short", "--output", str(tmp_path))
     assert done.returncode == 0, done.stderr
     tables = (tmp_path / "tables.md").read_text()
