@@ -32,10 +32,10 @@ def all_levels(variant: str) -> MobileViTBackbone:
 
 
 def as_trained(model: _Module) -> _Module:
-    """Random weights that keep the signal's size from layer to layer, as trained ones do; returns the model.
+    """Random weights under which a signal does not die out, as under trained ones; returns the model.
 
     With transformers' own initialisation the last maps of a network that is not trained are denormal numbers (1e-43),
-    which processors are slow with: no fair rival.
+    which processors are slow with: no fair rival. Its maps still shrink with these weights, but stay normal numbers.
     """
     for layer in model.modules():
         if isinstance(layer, (nn.Conv2d, nn.Linear)):

@@ -63,8 +63,9 @@ def parse_arguments(recipe: type[T], argv: Sequence[str], recipes: Mapping[str, 
         FileNotFoundError, ValueError: as `read_settings`; an unknown flag names the nearest one.
     """
     fields = _fields(recipe)
-    parser = argparse.ArgumentParser(description=description, formatter_class=argparse.ArgumentDefaultsHelpFormatter)
-    parser.add_argument("--config", type=Path, help="recipe (YAML); its settings are these flags, with underscores")
+    parser = argparse.ArgumentParser(description=description)
+    config_help = f"recipe (YAML); its settings are these flags, with underscores (default: {_listed(recipes)})"
+    parser.add_argument("--config", type=Path, help=config_help)
     for field in dataclasses.fields(recipe):  # type: ignore[arg-type]
         _add_flag(parser, field, fields[field.name])
     arguments, unknown = parser.parse_known_args(argv)
@@ -78,6 +79,10 @@ def parse_arguments(recipe: type[T], argv: Sequence[str], recipes: Mapping[str, 
         formats = {field.name: field.default for field in dataclasses.fields(recipe)}  # type: ignore[arg-type]
         config = recipes[given.get("data_format", formats["data_format"])]
     return recipe(**read_settings(recipe, config) | given)
+
+
+def _listed(recipes: Mapping[str, Path]) -> str:
+    return ", ".join(f"{path.name} for {data_format}" for data_format, path in recipes.items())
 
 
 def _fields(recipe: type) -> dict[str, Any]:
@@ -94,7 +99,9 @@ def _add_flag(parser: argparse.ArgumentParser, field: "dataclasses.Field[Any]", 
         count = "+" if typing.get_args(kind)[-1] is Ellipsis else len(typing.get_args(kind))
         parser.add_argument(flag, nargs=count, default=None, help=text, metavar="VALUE")
     else:
-        parser.add_argument(flag, default=None, help=text, metavar="VALUE")
+        choices = typing.get_args(kind) if typing.get_origin(kind) is typing.Literal else None
+        metavar = "{" + ",".join(choices) + "}" if choices else "VALUE"
+        parser.add_argument(flag, default=None, help=text, metavar=metavar)
 
 
 def _convert(value: Any, kind: Any, *, where: str = "") -> Any:
