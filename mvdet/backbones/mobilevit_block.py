@@ -4,7 +4,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from mvdet.backbones.layers import ConvNormAct, SiLU
+from mvdet.backbones.layers import Conv2d, ConvNormAct, SiLU
 from mvdet.backbones.patches import resize_to, split_patches, stretch_to_even
 
 
@@ -60,7 +60,7 @@ class MobileViTBlock(nn.Module):
     def __init__(self, channels: int, *, attention_dim: int, depth: int, num_heads: int, ffn_ratio: int) -> None:
         super().__init__()
         self.local_conv = ConvNormAct(channels, channels, 3)
-        self.local_proj = nn.Conv2d(channels, attention_dim, 1, bias=False)
+        self.local_proj = Conv2d(channels, attention_dim, 1, bias=False)
         self.transformer = nn.Sequential(
             *(
                 TransformerLayer(attention_dim, num_heads=num_heads, ffn_dim=ffn_ratio * attention_dim)

@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor, nn
 
-from mvdet.backbones.layers import ConvNormAct, SiLU
+from mvdet.backbones.layers import Conv2d, ConvNormAct, SiLU
 from mvdet.backbones.patches import split_patches, stretch_to_even
 
 
@@ -20,8 +20,8 @@ class LinearAttention(nn.Module):
     def __init__(self, dim: int) -> None:
         super().__init__()
         self.dim = dim
-        self.qkv = nn.Conv2d(dim, 1 + 2 * dim, 1)
-        self.proj = nn.Conv2d(dim, dim, 1)
+        self.qkv = Conv2d(dim, 1 + 2 * dim, 1)
+        self.proj = Conv2d(dim, dim, 1)
         self.register_buffer("position_mask", torch.eye(4), persistent=False)
 
     def forward(self, x: Tensor) -> Tensor:
@@ -49,7 +49,7 @@ class LinearTransformerLayer(nn.Module):
         self.norm1 = nn.GroupNorm(1, dim)
         self.attn = LinearAttention(dim)
         self.norm2 = nn.GroupNorm(1, dim)
-        self.ffn = nn.Sequential(nn.Conv2d(dim, ffn_dim, 1), SiLU(), nn.Conv2d(ffn_dim, dim, 1))
+        self.ffn = nn.Sequential(Conv2d(dim, ffn_dim, 1), SiLU(), Conv2d(ffn_dim, dim, 1))
 
     def forward(self, x: Tensor) -> Tensor:
         x = x + self.attn(self.norm1(x))
@@ -70,7 +70,7 @@ class MobileViTv2Block(nn.Module):
     def __init__(self, channels: int, *, attention_dim: int, depth: int, ffn_ratio: int, dilation: int) -> None:
         super().__init__()
         self.local_conv = ConvNormAct(channels, channels, 3, dilation=dilation, groups=channels)
-        self.local_proj = nn.Conv2d(channels, attention_dim, 1, bias=False)
+        self.local_proj = Conv2d(channels, attention_dim, 1, bias=False)
         self.transformer = nn.Sequential(
             *(LinearTransformerLayer(attention_dim, ffn_dim=ffn_ratio * attention_dim) for _ in range(depth))
         )

@@ -6,9 +6,11 @@ Both take the same input here and give the same numbers; pycocotools is the refe
 from __future__ import annotations
 
 import contextlib
+import gc
 import importlib
 import io
 from collections import Counter
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from importlib.metadata import version
 from typing import Any, Literal, NamedTuple, get_args
@@ -127,9 +129,10 @@ def evaluate_coco(
         raise ValueError(f"backend must be one of {', '.join(BACKENDS)}, got {backend!r}")
     if iou_type not in IOU_TYPES:
         raise ValueError(f"iou_type must be one of {', '.join(IOU_TYPES)}, got {iou_type!r}")
-    truth = read_ground_truth(ground_truth)
-    detections = check_results(results, truth, iou_type=iou_type)
-    stats, precision = _run(backend, iou_type, _truth_dataset(truth, iou_type), _results_dataset(truth, detections))
+    with _without_garbage_collection():
+        truth = read_ground_truth(ground_truth)
+        detections = check_results(results, truth, iou_type=iou_type)
+        stats, precision = _run(backend, iou_type, _truth_dataset(truth, iou_type), _results_dataset(truth, detections))
     objects = Counter(item.category_id for item in truth.objects if not item.crowd)
     per_class, curves = {}, {}
     for k, (category_id, name) in enumerate(truth.class_names.items()):
@@ -151,6 +154,18 @@ def evaluate_coco(
         backend_version=version(backend),
         curves=curves,
     )
+
+
+@contextlib.contextmanager
+def _without_garbage_collection() -> Iterator[None]:
+    """Millions of small containers are made, and no cycles: walking them again and again is a third of the time."""
+    was_enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_enabled:
+            gc.enable()
 
 
 def _run(

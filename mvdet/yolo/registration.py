@@ -23,6 +23,7 @@ CHECKPOINT_CLASSES = (
     variants.VariantSpec,
     variants.StageSpec,
     layers.BatchNorm2d,
+    layers.Conv2d,
     layers.ConvNormAct,
     layers.InvertedResidual,
     layers.SiLU,

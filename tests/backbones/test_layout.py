@@ -1,5 +1,6 @@
 """Gradients keep the memory layout of the maps, so that the backward pass runs on the fast kernels."""
 
+import math
 from pathlib import Path
 
 import pytest
@@ -80,3 +81,34 @@ def test_a_network_that_is_traced_with_gradients_can_be_saved(tmp_path: Path) ->
     traced.save(str(tmp_path / "model.pt"))
     for x, y in zip(torch.jit.load(str(tmp_path / "model.pt"))(images), model(images), strict=True):
         torch.testing.assert_close(x, y)
+
+
+@pytest.mark.parametrize("fused", [False, True])
+@pytest.mark.parametrize("name", ["mobilevit_s", "mobilevitv2_100"])
+def test_large_pointwise_convolutions_are_onednns_on_one_thread(name: str, fused: bool) -> None:
+    model = create_backbone(name).eval()
+    if fused:
+        model.fuse()
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        activities = [torch.profiler.ProfilerActivity.CPU]
+        with torch.no_grad(), torch.profiler.profile(activities=activities, record_shapes=True) as profile:
+            model(torch.rand(1, 3, 256, 256))
+    finally:
+        torch.set_num_threads(threads)
+    names = [event.name for event in profile.events()]
+    assert "aten::slow_conv_dilated2d" not in names
+    slow = [e.input_shapes[0] for e in profile.events() if e.name == "aten::_slow_conv2d_forward"]
+    assert slow, "no small map was left to PyTorch's own code"
+    assert max(math.prod(shape) for shape in slow) <= 100_000
+
+
+def test_an_exported_graph_has_the_networks_own_dilations() -> None:
+    model = create_backbone("mobilevitv2_050", output_stride=16).eval()
+    program = torch.export.export(model, (torch.rand(1, 3, 64, 64),))
+    nodes = [node for node in program.graph.nodes if "conv2d" in str(node.target)]
+    convolutions = [module for module in model.modules() if isinstance(module, nn.Conv2d)]
+    found = [tuple(node.args[5]) if len(node.args) > 5 else (1, 1) for node in nodes]
+    assert sorted(found) == sorted(module.dilation for module in convolutions)
+    assert max(found) == (2, 2)

@@ -1,5 +1,6 @@
 import contextlib
 import copy
+import gc
 import io
 import json
 import sys
@@ -240,3 +241,17 @@ def test_broken_masks_in_the_ground_truth_are_refused(truth: Json, mask: Any) ->
     truth["annotations"][0]["segmentation"] = mask
     with pytest.raises(ValueError, match=r"ground truth: annotations\[0\]: "):
         evaluate_coco(truth, results, iou_type="segm")
+
+
+@pytest.mark.parametrize("enabled", [True, False])
+def test_garbage_collection_is_left_as_it_was(truth: Json, perfect: list[Json], enabled: bool) -> None:
+    was_enabled = gc.isenabled()
+    try:
+        gc.enable() if enabled else gc.disable()
+        evaluate_coco(truth, perfect)
+        assert gc.isenabled() == enabled
+        with pytest.raises(ValueError, match="score"):
+            evaluate_coco(truth, [perfect[0] | {"score": "high"}])
+        assert gc.isenabled() == enabled
+    finally:
+        gc.enable() if was_enabled else gc.disable()
