@@ -7,7 +7,7 @@ from torch.nn.modules.batchnorm import _BatchNorm  # SyncBatchNorm's base too
 
 from mvdet.backbones.tracing import exporting
 
-_SLICE_BYTES = 8 * 2**20  # of 4, 8, 16 and 32 MiB, 4 and 8 were the fastest on two Zen 4 cores with 1 MiB of L2 each
+_SLICE_BYTES = 8 * 2**20  # of 1 to 16 MiB, 8 was the fastest on two Zen 4 cores with 1 MiB of L2 each; on one, 4
 _ONEDNN_ELEMENTS = 100_000  # of a map; in smaller ones the two kernels differ by less than a tenth, either way
 
 
@@ -105,8 +105,8 @@ class ConvNormAct(nn.Module):
             self.norm = nn.Identity()
 
     @property
-    def needs_whole_batch(self) -> bool:
-        """Whether a batch cannot go through in parts: its statistics are taken, or a hook looks at it."""
+    def needs_whole_map(self) -> bool:
+        """Whether maps cannot go through in parts: their statistics are taken, or a hook looks at them."""
         if isinstance(self.norm, _BatchNorm) and self.norm.training:
             return True
         return any(module._forward_hooks or module._forward_pre_hooks for module in self.modules())
@@ -148,11 +148,10 @@ class InvertedResidual(nn.Module):
         self.has_skip = stride == 1 and in_channels == out_channels
 
     def forward(self, x: Tensor) -> Tensor:
-        # In training the maps are kept anyway; a recorded graph must not depend on the batch.
+        # In training the maps are kept anyway; a recorded graph must not depend on the size.
         if torch.is_grad_enabled() or x.device.type != "cpu" or exporting() or torch.compiler.is_compiling():
             return self._block(x)
-        images = self._images_at_once(x)
-        return self._block(x) if images >= len(x) else torch.cat([self._block(part) for part in x.split(images)])
+        return self._in_parts(x)
 
     def _block(self, x: Tensor) -> Tensor:
         out = self.project(self.depthwise(self.expand(x)))
@@ -160,15 +159,31 @@ class InvertedResidual(nn.Module):
             return out
         return out + x if torch.is_grad_enabled() else out.add_(x)
 
-    def _images_at_once(self, x: Tensor) -> int:
-        """How many images of a batch go through the block together.
+    def _in_parts(self, x: Tensor) -> Tensor:
+        """As `_block`, a few images at a time, or a few rows of one image.
 
-        On a CPU, the expanded maps of a whole batch fall out of the cache between one layer and the next, and from 32
-        MiB on glibc fetches their memory from the system anew each time. In slices, a pyramid of mobilevit_s takes
-        0.76 of the time at batch 8, 320 pixels, on two cores; mobilevitv2_100's 0.84.
+        On a CPU, a large expanded map falls out of the cache between one layer and the next, and from 32 MiB on glibc
+        fetches its memory from the system anew each time. In parts, pyramids take 0.76 (mobilevit_s) and 0.84
+        (mobilevitv2_100) of the time at batch 8, 320 pixels, on two cores; `yolo predict` of one image at 640 pixels
+        takes 0.81 and 1.00 on one.
         """
-        expanded = x[:1].numel() // x.shape[1] * self.expand.conv.out_channels * x.element_size()
-        images = max(1, _SLICE_BYTES // max(1, expanded))
-        if images < len(x) and any(layer.needs_whole_batch for layer in (self.expand, self.depthwise, self.project)):
-            return len(x)
-        return images
+        expanded_row = x[:1, :1, :1].numel() * self.expand.conv.out_channels * x.element_size()
+        rows, height = _SLICE_BYTES // max(1, expanded_row), x.shape[2]
+        layers = (self.expand, self.depthwise, self.project)
+        if rows >= len(x) * height or any(layer.needs_whole_map for layer in layers):
+            return self._block(x)
+        if rows >= height:
+            return torch.cat([self._block(images) for images in x.split(rows // height)])
+        stride = self.depthwise.conv.stride[0]
+        step = max(1, rows // stride)
+        starts = range(0, (height + stride - 1) // stride, step)
+        return torch.cat([torch.cat([self._rows(image, a, a + step) for a in starts], 2) for image in x.split(1)])
+
+    def _rows(self, x: Tensor, start: int, stop: int) -> Tensor:
+        """Rows `start` to `stop` of `_block`'s result, from those rows of `x` that they depend on."""
+        stride, reach = self.depthwise.conv.stride[0], self.depthwise.conv.dilation[0]
+        first = max(0, start - (reach + stride - 1) // stride)  # of the rows that the strip can give
+        strip = x[:, :, first * stride : (stop - 1) * stride + reach + 1]
+        # Its outermost rows come from padding where the map goes on: they are not among those wanted.
+        out = self.project(self.depthwise(self.expand(strip))[:, :, start - first : stop - first])
+        return out.add_(x[:, :, start:stop]) if self.has_skip else out

@@ -60,6 +60,27 @@ def test_slices_of_a_batch_give_what_the_batch_gives(fused: bool, images: int, m
         assert x.is_contiguous(memory_format=torch.channels_last)
 
 
+@pytest.mark.parametrize("images", [1, 3])
+@pytest.mark.parametrize("height", [1, 2, 3, 7, 16, 33])
+@pytest.mark.parametrize(("stride", "dilation"), [(1, 1), (1, 2), (1, 4), (2, 1)])
+def test_strips_of_an_image_give_what_the_image_gives(
+    stride: int, dilation: int, height: int, images: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    block = layers.InvertedResidual(8, 8, stride=stride, expand_ratio=4, dilation=dilation).eval()
+    for parameter in block.parameters():
+        nn.init.normal_(parameter)
+    block.to(memory_format=torch.channels_last)
+    x = torch.rand(images, 8, height, 5).contiguous(memory_format=torch.channels_last)
+    row = 32 * 5 * 4
+    with torch.no_grad():
+        whole = block(x)
+        for rows in (0, 1, 2, 3, 5, 16, 32):
+            monkeypatch.setattr(layers, "_SLICE_BYTES", rows * row)
+            in_strips = block(x)
+            torch.testing.assert_close(in_strips, whole, rtol=1e-5, atol=1e-5)
+            assert in_strips.is_contiguous(memory_format=torch.channels_last)
+
+
 def test_statistics_and_hooks_see_the_whole_batch(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(layers, "_SLICE_BYTES", 1)
     block = create_backbone("mobilevit_s").stages[1][1]
