@@ -62,13 +62,14 @@ _DEFAULTS: dict[str, Any] = {
     **{"annotations": None, "images": None, "iou_type": IOU_TYPES[0]},
     **{"backend": BACKENDS[0], "score_threshold": SCORE_THRESHOLD, "sliding_window": False},
     **{"data_format": None, "data_root": None, "split": None, "class_names": None, "on_bad_data": DEFAULT_POLICY},
+    "mask_folder": None,
     **{"size": None, "batch_size": 16, "workers": 2, "device": "auto"},
 }
 _RESULTS_FLAGS = {"annotations", "images", "iou_type", "backend", "score_threshold"}
 _MODEL_FLAGS = set(_DEFAULTS) - {"annotations", "images", "iou_type"}
 _NOT_OF_TASK = {
-    "classification": {"backend", "score_threshold", "sliding_window", "class_names", "on_bad_data"},
-    "detection": {"sliding_window"},
+    "classification": {"backend", "score_threshold", "sliding_window", "class_names", "on_bad_data", "mask_folder"},
+    "detection": {"sliding_window", "mask_folder"},
     "segmentation": {"backend", "score_threshold"},
 }
 
@@ -109,6 +110,7 @@ def _parser() -> argparse.ArgumentParser:
     model.add_argument(
         "--class-names", nargs="+", metavar="NAME", help="of a voc or masks data set; default: the recipe's"
     )
+    model.add_argument("--mask-folder", metavar="NAME", help="of a voc data set, as SegmentationClassAug")
     model.add_argument("--on-bad-data", choices=get_args(BadDataPolicy), help=f"default: {DEFAULT_POLICY}")
     model.add_argument("--size", type=int, nargs=2, metavar=("H", "W"), help="default: as the model was trained")
     model.add_argument(
@@ -229,6 +231,8 @@ def _recipe(kind: type[Recipe], files: Mapping[str, Path], arguments: argparse.N
         settings["on_bad_data"] = arguments.on_bad_data
     if arguments.class_names:
         settings["class_names"] = tuple(arguments.class_names)
+    if arguments.mask_folder:
+        settings["mask_folder"] = arguments.mask_folder
     if arguments.split:
         settings["val_split"] = tuple(arguments.split)
         if kind is ClassificationRecipe:

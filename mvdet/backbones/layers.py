@@ -167,8 +167,8 @@ class InvertedResidual(nn.Module):
         (mobilevitv2_100) of the time at batch 8, 320 pixels, on two cores; `yolo predict` of one image at 640 pixels
         takes 0.81 and 1.00 on one.
         """
-        expanded_row = x[:1, :1, :1].numel() * self.expand.conv.out_channels * x.element_size()
-        rows, height = _SLICE_BYTES // max(1, expanded_row), x.shape[2]
+        height, width = x.shape[2:]
+        rows = _SLICE_BYTES // max(1, width * self.expand.conv.out_channels * x.element_size())
         layers = (self.expand, self.depthwise, self.project)
         if rows >= len(x) * height or any(layer.needs_whole_map for layer in layers):
             return self._block(x)

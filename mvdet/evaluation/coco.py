@@ -19,7 +19,7 @@ import numpy as np
 
 from mvdet.evaluation.ground_truth import GroundTruth, GroundTruthSource, read_ground_truth
 from mvdet.evaluation.masks import mask_problem
-from mvdet.evaluation.results import Result, ResultsSource, check_results
+from mvdet.evaluation.results import ResultsSource, check_results
 
 Backend = Literal["faster-coco-eval", "pycocotools"]
 IouType = Literal["bbox", "segm"]
@@ -132,7 +132,7 @@ def evaluate_coco(
     with _without_garbage_collection():
         truth = read_ground_truth(ground_truth)
         detections = check_results(results, truth, iou_type=iou_type)
-        stats, precision = _run(backend, iou_type, _truth_dataset(truth, iou_type), _results_dataset(truth, detections))
+        stats, precision = _run(backend, iou_type, _truth_dataset(truth, iou_type), _dataset(truth, detections))
     objects = Counter(item.category_id for item in truth.objects if not item.crowd)
     per_class, curves = {}, {}
     for k, (category_id, name) in enumerate(truth.class_names.items()):
@@ -214,15 +214,6 @@ def _truth_dataset(truth: GroundTruth, iou_type: IouType) -> dict[str, Any]:
             annotation["segmentation"] = item.segmentation
         annotations.append(annotation)
     return _dataset(truth, annotations)
-
-
-def _results_dataset(truth: GroundTruth, detections: list[Result]) -> dict[str, Any]:
-    """With what the backends need, written into the detections themselves: half a million of them are not copied."""
-    for n, result in enumerate(detections, start=1):
-        result["id"], result["iscrowd"] = n, 0
-        if "area" not in result:  # a mask brings its own
-            result["area"] = result["bbox"][2] * result["bbox"][3]
-    return _dataset(truth, detections)
 
 
 def _dataset(truth: GroundTruth, annotations: list[dict[str, Any]]) -> dict[str, Any]:

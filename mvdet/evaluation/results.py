@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import math
 from collections.abc import Iterable, Mapping, Sequence
 from itertools import chain
 from pathlib import Path
@@ -108,7 +107,8 @@ def _require_list(content: object, where: str) -> list[Result]:
 
 
 def check_results(source: ResultsSource, ground_truth: GroundTruth, *, iou_type: str = "bbox") -> list[Result]:
-    """Results that can be evaluated, as new entries that hold nothing but what the metrics need.
+    """Results that can be evaluated, as new entries that hold nothing but what the metrics need: annotations as COCO's
+    tools take them, with an `id` (from 1), `iscrowd` (0) and `area`.
 
     Entries may repeat, and images may have none. An empty list is fine.
 
@@ -116,7 +116,7 @@ def check_results(source: ResultsSource, ground_truth: GroundTruth, *, iou_type:
         source: a results json or its content.
         ground_truth: what the results are about.
         iou_type: "bbox" keeps `bbox`; "segm" keeps `segmentation` (compressed run lengths, the size of the image) and
-            adds the mask's own `bbox` and `area`.
+            adds the mask's own `bbox`. The area is the box's or the mask's.
 
     Raises:
         FileNotFoundError: no such file.
@@ -134,9 +134,10 @@ def check_results(source: ResultsSource, ground_truth: GroundTruth, *, iou_type:
         if problem := _entry_problem(entry, ground_truth, iou_type):
             raise ValueError(f"{where}: entry [{n}]: {problem}")
         result: Result = {key: int(entry[key]) for key in ("image_id", "category_id")}
-        result["score"] = float(entry["score"])
+        result |= {"id": n + 1, "iscrowd": 0, "score": float(entry["score"])}
         if iou_type == "bbox":
             result["bbox"] = [float(value) for value in entry["bbox"]]
+            result["area"] = result["bbox"][2] * result["bbox"][3]
         else:
             result |= _measured(entry["segmentation"])
         checked.append(result)
@@ -165,14 +166,23 @@ def _plain_boxes(content: Sequence[Mapping[str, Any]], ground_truth: GroundTruth
     if not set(map(type, chain(scores, chain.from_iterable(boxes)))) <= {int, float}:
         return None
     try:
-        numbers, finite = np.array(boxes, dtype=np.float64).reshape(-1, 4), all(map(math.isfinite, scores))
+        numbers, confidences = np.array(boxes, dtype=np.float64).reshape(-1, 4), np.array(scores, dtype=np.float64)
     except OverflowError:  # an integer beyond what a float holds
         return None
-    if not (finite and np.isfinite(numbers).all() and (numbers[:, 2:] >= 0).all()):
+    if not (np.isfinite(confidences).all() and np.isfinite(numbers).all() and (numbers[:, 2:] >= 0).all()):
         return None
+    columns = (image_ids, category_ids, confidences.tolist(), numbers.tolist(), numbers[:, 2:].prod(axis=1).tolist())
     return [
-        {"image_id": image_id, "category_id": category_id, "score": float(score), "bbox": box}
-        for image_id, category_id, score, box in zip(image_ids, category_ids, scores, numbers.tolist(), strict=True)
+        {
+            "image_id": image_id,
+            "category_id": category_id,
+            "id": n,
+            "iscrowd": 0,
+            "score": score,
+            "bbox": box,
+            "area": area,
+        }
+        for n, (image_id, category_id, score, box, area) in enumerate(zip(*columns, strict=True), start=1)
     ]
 
 

@@ -12,6 +12,9 @@ from mvdet.training.recipe import setting
 DataFormat = Literal["shapes", "voc", "folder"]
 
 
+_MASK_FOLDER = "SegmentationClass"
+
+
 @dataclasses.dataclass(frozen=True)
 class SegmentationRecipe(TrainingRecipe):
     """Every setting of a run; each is a key of a recipe's YAML and a flag of `scripts/train_deeplabv3.py`.
@@ -25,7 +28,7 @@ class SegmentationRecipe(TrainingRecipe):
     train_split: tuple[str, ...] = setting(("train",), "split or splits; for voc also YEAR:SPLIT, as VOC2012:train")
     val_split: tuple[str, ...] = setting(("val",), "split or splits that the metrics are measured on")
     class_names: tuple[str, ...] | None = setting(None, "by class number; none takes VOC's, or DATA_ROOT/classes.txt")
-    mask_folder: str = setting("SegmentationClass", "of a voc data set; SegmentationClassAug for SBD's masks")
+    mask_folder: str = setting(_MASK_FOLDER, "of a voc data set; SegmentationClassAug for SBD's masks")
     on_bad_data: BadDataPolicy = setting(DEFAULT_POLICY, "error or skip: what to do with unusable images and masks")
     size: tuple[int, int] = setting((512, 512), "height and width of the images")
     # network
@@ -54,6 +57,8 @@ class SegmentationRecipe(TrainingRecipe):
             raise ValueError(f"scale must be (low, high) above 0, got {self.scale}")
         if self.data_format != "shapes" and self.data_root is None:
             raise ValueError(f"data_format {self.data_format} needs a data_root")
+        if self.data_format != "voc" and self.mask_folder != _MASK_FOLDER:
+            raise ValueError(f"mask_folder is a voc data set's, got {self.mask_folder} with {self.data_format}")
 
 
 def recipes() -> dict[str, Path]:

@@ -140,7 +140,10 @@ def test_checked_entries_are_new_and_may_repeat(truth: Json, perfect: list[Json]
     perfect[0]["comment"] = "mine"
     checked = check_results([*perfect, perfect[0]], read_ground_truth(truth))
     assert len(checked) == 4
-    assert checked[0] == checked[3] == {key: perfect[0][key] for key in ("image_id", "category_id", "bbox", "score")}
+    wanted = {key: perfect[0][key] for key in ("image_id", "category_id", "bbox", "score")}
+    area = perfect[0]["bbox"][2] * perfect[0]["bbox"][3]
+    assert checked[0] == wanted | {"id": 1, "iscrowd": 0, "area": area}
+    assert checked[3] == checked[0] | {"id": 4}
 
 
 @pytest.mark.parametrize("ranks", [1, 2, 3, 7])

@@ -159,6 +159,21 @@ def test_what_does_not_go_with_masks(script: Script, segmenter_run: RunResult, t
         script(*start, "bccd")
     with pytest.raises(SystemExit, match="--score-threshold does not go with a segmentation network"):
         script(*start, "voc", "--score-threshold", 0.5)
+    with pytest.raises(SystemExit, match="mask_folder is a voc data set's, got Aug with shapes"):
+        script(*start, "shapes", "--mask-folder", "Aug")
+
+
+def test_masks_of_another_folder(script: Script, segmenter_run: RunResult, mask_folder: Path, tmp_path: Path) -> None:
+    """As SBD's, beside VOC's own: here they say that everything is background."""
+    for name in ("JPEGImages", "ImageSets"):
+        (tmp_path / name).symlink_to(mask_folder / name)
+    (tmp_path / "Aug").mkdir()
+    for name in (mask_folder / "ImageSets" / "Segmentation" / "val.txt").read_text().split():
+        with Image.open(mask_folder / "SegmentationClass" / f"{name}.png") as mask:
+            Image.new("P", mask.size).save(tmp_path / "Aug" / f"{name}.png")
+    script(*on_masks(segmenter_run.best, tmp_path, tmp_path / "out"), "--mask-folder", "Aug")
+    per_class = read(tmp_path / "out" / "metrics.json")["per_class"]
+    assert {name for name, one in per_class.items() if one["pixels"]} == {"background"}
 
 
 def test_another_number_of_classes(
