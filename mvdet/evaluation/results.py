@@ -18,6 +18,7 @@ from mvdet.evaluation.masks import mask_problem
 Result = dict[str, Any]
 ResultsSource = Sequence[Mapping[str, Any]] | str | Path
 
+_KEYS = ("image_id", "category_id", "score", "bbox")
 _BOX_DECIMALS = 4  # of a pixel; float32 itself resolves no more than that beyond coordinate 1024
 
 
@@ -100,15 +101,17 @@ def read_results(path: str | Path) -> list[Result]:
 def _require_list(content: object, where: str) -> list[Result]:
     if not isinstance(content, list | tuple):
         raise ValueError(f"{where}: COCO results must be a list of detections, got {type(content).__name__}")
+    if set(map(type, content)) <= {dict}:  # nearly always, and quick to ask of half a million
+        return list(content)
     for n, entry in enumerate(content):
-        if type(entry) is not dict and not isinstance(entry, Mapping):  # asked in this order, it is quick
+        if not isinstance(entry, Mapping):
             raise ValueError(f"{where}: entry [{n}] must be an object, got {entry!r}")
     return list(content)
 
 
 def check_results(source: ResultsSource, ground_truth: GroundTruth, *, iou_type: str = "bbox") -> list[Result]:
     """Results that can be evaluated, as new entries that hold nothing but what the metrics need: annotations as COCO's
-    tools take them, with an `id` (from 1), `iscrowd` (0) and `area`.
+    tools take them, with an `id` (from 1), `iscrowd` (0) and `area`. Their boxes may be the very lists of the source.
 
     Entries may repeat, and images may have none. An empty list is fine.
 
@@ -151,10 +154,7 @@ def _plain_boxes(content: Sequence[Mapping[str, Any]], ground_truth: GroundTruth
     that is most of what the whole evaluation takes beside the metrics' own code.
     """
     try:
-        image_ids = [entry["image_id"] for entry in content]
-        category_ids = [entry["category_id"] for entry in content]
-        scores = [entry["score"] for entry in content]
-        boxes = [entry["bbox"] for entry in content]
+        image_ids, category_ids, scores, boxes = ([entry[key] for entry in content] for key in _KEYS)
     except KeyError:
         return None
     if not (set(map(type, image_ids)) | set(map(type, category_ids)) <= {int}):
@@ -163,15 +163,18 @@ def _plain_boxes(content: Sequence[Mapping[str, Any]], ground_truth: GroundTruth
         return None
     if not (set(map(type, boxes)) <= {list, tuple} and set(map(len, boxes)) <= {4}):
         return None
-    if not set(map(type, chain(scores, chain.from_iterable(boxes)))) <= {int, float}:
+    kinds = set(map(type, chain(scores, chain.from_iterable(boxes))))
+    if not kinds <= {int, float}:
         return None
     try:
-        numbers, confidences = np.array(boxes, dtype=np.float64).reshape(-1, 4), np.array(scores, dtype=np.float64)
+        numbers = np.fromiter(chain.from_iterable(boxes), np.float64, count=4 * len(boxes)).reshape(-1, 4)
+        confidences = np.array(scores, dtype=np.float64)
     except OverflowError:  # an integer beyond what a float holds
         return None
     if not (np.isfinite(confidences).all() and np.isfinite(numbers).all() and (numbers[:, 2:] >= 0).all()):
         return None
-    columns = (image_ids, category_ids, confidences.tolist(), numbers.tolist(), numbers[:, 2:].prod(axis=1).tolist())
+    areas = (numbers[:, 2] * numbers[:, 3]).tolist()
+    columns = (image_ids, category_ids, confidences.tolist(), boxes if kinds == {float} else numbers.tolist(), areas)
     return [
         {
             "image_id": image_id,
