@@ -1,9 +1,10 @@
+import threading
 import time
 
 import pytest
 import torch
 
-from mvdet.benchmarks.measure import PairedTimes, peak_memory, time_in_pairs, time_in_turn
+from mvdet.benchmarks.measure import PairedTimes, peak_memory, time_in_pairs, time_in_turn, wait_for_idle_threads
 
 
 def test_ratio_is_the_median_of_the_pairs() -> None:
@@ -30,6 +31,19 @@ def test_rounds_end_with_the_seconds_but_not_before_five() -> None:
     first, second = time_in_turn([lambda: time.sleep(0.01), int], repeats=50, warmup=0, seconds=0.02)
     assert len(first) == len(second) == 5
     assert len(time_in_turn([int], repeats=3, seconds=0)[0]) == 3
+
+
+def test_a_spinning_thread_is_waited_for() -> None:
+    end = time.perf_counter() + 0.3
+
+    def spin() -> None:
+        while time.perf_counter() < end:
+            pass
+
+    thread = threading.Thread(target=spin)
+    thread.start()
+    wait_for_idle_threads()
+    assert not thread.is_alive()
 
 
 def allocate(mebibytes: int):
