@@ -6,7 +6,9 @@ import sys
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ProcessPoolExecutor
+from contextlib import ExitStack
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from statistics import median, quantiles
 from typing import Any
@@ -79,22 +81,78 @@ def time_in_turn(
     Raises:
         ValueError: if `repeats` is below 2.
     """
+    return _in_turn([partial(_seconds_of, function) for function in functions], repeats, warmup, seconds)
+
+
+def time_in_processes(
+    prepare: Callable[..., Callable[[], Any]],
+    arguments: Sequence[Sequence[Any]],
+    *,
+    processes: int = 3,
+    repeats: int = 20,
+    warmup: int = 3,
+    seconds: float = math.inf,
+) -> list[tuple[float, ...]]:
+    """As `time_in_turn`, but each function in a process of its own, which has nothing else in its memory.
+
+    In one process the memory that one function needs may stay with the process for the others, which then need not ask
+    the system for it as they do where they are alone. How often they ask differs from process to process: so there are
+    several of them, one after the other.
+
+    Args:
+        prepare: an importable function; called in a new process, it returns the function to time.
+        arguments: for `prepare`, picklable, one sequence for each function.
+        processes: for each function.
+        repeats: counted rounds with each set of processes; see `time_in_turn`, `warmup` and `seconds` likewise.
+    """
+    context = multiprocessing.get_context("spawn")
+    times: list[tuple[float, ...]] = [()] * len(arguments)
+    for _ in range(processes):
+        with ExitStack() as stack:
+            timers = []
+            for values in arguments:
+                pool = ProcessPoolExecutor(1, context, initializer=_keep_prepared, initargs=(prepare, values))
+                stack.enter_context(pool)
+                timers.append(lambda pool=pool: pool.submit(_seconds_of_prepared).result())
+            more = _in_turn(timers, repeats, warmup, seconds)
+        times = [old + new for old, new in zip(times, more, strict=True)]
+    return times
+
+
+def _in_turn(
+    timers: Sequence[Callable[[], float]], repeats: int, warmup: int, seconds: float
+) -> list[tuple[float, ...]]:
     if repeats < 2:
         raise ValueError(f"repeats must be at least 2, got {repeats}")
     for _ in range(warmup):
-        for function in functions:
-            function()
-    times: list[list[float]] = [[] for _ in functions]
+        for timer in timers:
+            timer()
+    rounds: list[list[float]] = []
     end = time.perf_counter() + seconds
-    for counted in range(repeats):
-        if counted >= _FEWEST_ROUNDS and time.perf_counter() > end:
-            break
-        for function, results in zip(functions, times, strict=True):
-            wait_for_idle_threads()
-            start = time.perf_counter()
-            function()
-            results.append(time.perf_counter() - start)
-    return [tuple(results) for results in times]
+    while len(rounds) < repeats and (len(rounds) < _FEWEST_ROUNDS or time.perf_counter() < end):
+        rounds.append([timer() for timer in timers])
+    return list(zip(*rounds, strict=True))
+
+
+def _seconds_of(function: Callable[[], Any]) -> float:
+    wait_for_idle_threads()
+    start = time.perf_counter()
+    function()
+    return time.perf_counter() - start
+
+
+_prepared: Callable[[], Any]  # of a process of `time_in_processes`
+
+
+def _keep_prepared(prepare: Callable[..., Callable[[], Any]], arguments: Sequence[Any]) -> None:
+    global _prepared
+    _prepared = prepare(*arguments)
+
+
+def _seconds_of_prepared() -> float:
+    seconds = _seconds_of(_prepared)
+    wait_for_idle_threads()  # before another process is timed
+    return seconds
 
 
 def wait_for_idle_threads() -> None:

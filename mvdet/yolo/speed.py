@@ -1,8 +1,8 @@
 """A YOLO on mvdet's backbone against the same YOLO on timm's, through `yolo predict`'s own path."""
 
-import copy
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from functools import partial
+from typing import Any
 
 import timm
 import torch
@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from ultralytics import YOLO
 
 from mvdet.benchmarks.comparison import Comparison
-from mvdet.benchmarks.measure import PairedTimes, time_in_turn
+from mvdet.benchmarks.measure import PairedTimes, time_in_processes, time_in_turn
 from mvdet.benchmarks.rivals import as_trained, relative_difference
 from mvdet.checkpoints import convert_state_dict
 from mvdet.resources import resource
@@ -44,6 +44,7 @@ def prediction(
 ) -> Iterator[Comparison]:
     """`YOLO(...).predict` of one picture, with everything that it does: letterbox, fused network, suppression.
 
+    Once with both networks in one process, and once with each in a process of its own, as the `yolo` command has it.
     timm's is fused where ultralytics can fuse it: in the neck and the head.
 
     Args:
@@ -52,26 +53,47 @@ def prediction(
         repeats: rounds, at most.
         seconds: after which a size ends; see `time_in_turn`.
     """
-    ours = YOLO(resource(definition))
+    ours, theirs = YOLO(resource(definition)), _with_timm(definition)
     row = ours.model.model[0]
     assert isinstance(row, MobileViT)
-    other = TimmMobileViT(row.name)
-    row.backbone.load_state_dict(convert_state_dict(other.state_dict(), to=row.backbone, source="timm"))
-    theirs = YOLO(resource(definition))
-    theirs.model = copy.deepcopy(ours.model)
-    for name in ("f", "i", "type", "np"):  # what ultralytics notes on every row
-        setattr(other, name, getattr(row, name))
-    theirs.model.model[0] = other
-    picture = (torch.rand(480, 640, 3) * 255).byte().numpy()
+    theirs.model.model[1:].load_state_dict(ours.model.model[1:].state_dict())
+    theirs_state = theirs.model.model[0].state_dict()
+    row.backbone.load_state_dict(convert_state_dict(theirs_state, to=row.backbone, source="timm"))
     for size in sizes:
-        runs = [partial(model.predict, picture, imgsz=size, verbose=False) for model in (ours, theirs)]
+        runs = [_predict(model, size) for model in (ours, theirs)]
         # The networks of the predictors, which are fused
         for run in runs:
             run()
         images = torch.rand(1, 3, size, size)
         with torch.inference_mode():
             found, wanted = (model.predictor.model.model(images)[0] for model in (ours, theirs))
-        times = time_in_turn(runs, repeats=repeats, seconds=seconds)
-        what = f"yolo predict, {torch.get_num_threads()} thread(s)"
         difference = relative_difference([found], [wanted])
-        yield Comparison(resource(definition).stem, what, 1, size, "timm backbone", PairedTimes(*times), difference)
+        compare = partial(Comparison, resource(definition).stem, batch=1, size=size, rival="timm backbone")
+        what = f"yolo predict, {torch.get_num_threads()} thread(s)"
+        times = time_in_turn(runs, repeats=repeats, seconds=seconds)
+        yield compare(what, times=PairedTimes(*times), difference=difference)
+        times = time_in_processes(
+            _prepare, [(definition, False, size), (definition, True, size)], repeats=repeats, seconds=seconds
+        )
+        yield compare(f"{what}, a process each", times=PairedTimes(*times))
+
+
+def _with_timm(definition: str) -> YOLO:
+    """The definition with timm's network in place of mvdet's, random weights."""
+    model = YOLO(resource(definition))
+    row = model.model.model[0]
+    other = TimmMobileViT(row.name)
+    for name in ("f", "i", "type", "np"):  # what ultralytics notes on every row
+        setattr(other, name, getattr(row, name))
+    model.model.model[0] = other
+    return model
+
+
+def _predict(model: YOLO, size: int) -> Callable[[], Any]:
+    picture = (torch.rand(480, 640, 3) * 255).byte().numpy()
+    return partial(model.predict, picture, imgsz=size, verbose=False)
+
+
+def _prepare(definition: str, timm: bool, size: int) -> Callable[[], Any]:
+    """For `time_in_processes`."""
+    return _predict(_with_timm(definition) if timm else YOLO(resource(definition)), size)
