@@ -168,7 +168,7 @@ def _plain_boxes(content: Sequence[Mapping[str, Any]], ground_truth: GroundTruth
         return None
     try:
         numbers = np.fromiter(chain.from_iterable(boxes), np.float64, count=4 * len(boxes)).reshape(-1, 4)
-        confidences = np.array(scores, dtype=np.float64)
+        confidences = np.fromiter(scores, np.float64, count=len(scores))
     except OverflowError:  # an integer beyond what a float holds
         return None
     if not (np.isfinite(confidences).all() and np.isfinite(numbers).all() and (numbers[:, 2:] >= 0).all()):
