@@ -1,10 +1,13 @@
 """Convolutional building blocks shared by both MobileViT versions."""
 
+from typing import Any
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.nn.modules.batchnorm import _BatchNorm  # SyncBatchNorm's base too
 
+from mvdet.backbones.packing import Packable
 from mvdet.backbones.tracing import exporting
 
 _SLICE_BYTES = 8 * 2**20  # of 1 to 16 MiB, 8 was the fastest on two Zen 4 cores with 1 MiB of L2 each; on one, 4
@@ -30,8 +33,8 @@ class BatchNorm2d(nn.BatchNorm2d):
     """
 
 
-class Conv2d(nn.Conv2d):
-    """PyTorch's, with large maps on a CPU computed by oneDNN on one thread, too.
+class Conv2d(Packable, nn.Conv2d):
+    """PyTorch's, with a packed weight once it is fused, and large maps on a CPU computed by oneDNN on one thread, too.
 
     On one thread, to which ultralytics limits PyTorch on two cores, PyTorch gives 1x1 kernels to code of its own that
     writes the bias to the whole map before it adds the products. Dilation, which is nothing to such a kernel, rules
@@ -40,12 +43,26 @@ class Conv2d(nn.Conv2d):
     """
 
     def forward(self, input: Tensor) -> Tensor:
-        return self.convolve(input, self.weight, self.bias)
+        packed = self.packed_weight(input) if self.packs else None
+        if packed is None:
+            return self.convolve(input, self.weight, self.bias)
+        return torch.ops.mkldnn._convolution_pointwise(input, packed, self.bias, *self._geometry, "none", [], "")
 
     def convolve(self, x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
         """`forward` with another weight and bias of the same shapes."""
         dilation = (2, 2) if self._is_pointwise_for_onednn(x) else self.dilation
         return F.conv2d(x, weight, bias, self.stride, self.padding, dilation, self.groups)
+
+    @property
+    def _geometry(self) -> tuple[Any, ...]:
+        return self.padding, self.stride, self.dilation, self.groups
+
+    def _packed_shape(self, x: Tensor) -> torch.Size:
+        # A copy for another shape is right, too, but may leave none but oneDNN's slowest kernel: 12 times the time
+        return x.shape
+
+    def _reorder(self, weight: Tensor, shape: torch.Size | None) -> Tensor:
+        return torch.ops.mkldnn._reorder_convolution_weight(weight, *self._geometry, shape)
 
     def _is_pointwise_for_onednn(self, x: Tensor) -> bool:
         return (
@@ -54,6 +71,22 @@ class Conv2d(nn.Conv2d):
             and not (exporting() or torch.compiler.is_compiling())
             and x.numel() > _ONEDNN_ELEMENTS
         )
+
+
+class Linear(Packable, nn.Linear):
+    """PyTorch's, with a packed weight once it is fused."""
+
+    def forward(self, input: Tensor) -> Tensor:
+        packed = self.packed_weight(input) if self.packs else None
+        if packed is None:
+            return super().forward(input)
+        return torch.ops.mkldnn._linear_pointwise(input, packed, self.bias, "none", [], "")
+
+    def _packed_shape(self, x: Tensor) -> None:
+        return None  # any number of tokens is as fast
+
+    def _reorder(self, weight: Tensor, shape: torch.Size | None) -> Tensor:
+        return torch.ops.mkldnn._reorder_linear_weight(weight)
 
 
 class ConvNormAct(nn.Module):
@@ -187,3 +220,15 @@ class InvertedResidual(nn.Module):
         # Its outermost rows come from padding where the map goes on: they are not among those wanted.
         out = self.project(self.depthwise(self.expand(strip))[:, :, start - first : stop - first])
         return out.add_(x[:, :, start:stop]) if self.has_skip else out
+
+
+def fuse(network: nn.Module) -> None:
+    """Fold every batch normalisation of `ConvNormAct` into its convolution and pack all weights, in place.
+
+    For inference only. The running statistics are used whatever the mode.
+    """
+    for module in network.modules():
+        if isinstance(module, ConvNormAct):
+            module.fuse()
+        elif isinstance(module, Packable):
+            module.pack()

@@ -6,12 +6,14 @@ from itertools import pairwise
 import torch
 from torch import Tensor, nn
 
+from mvdet.backbones.freed_memory import keep_freed_memory
 from mvdet.backbones.init import init_weights
-from mvdet.backbones.layers import ConvNormAct, InvertedResidual
+from mvdet.backbones.layers import ConvNormAct, InvertedResidual, fuse
 from mvdet.backbones.layout import with_channels_last_gradient
 from mvdet.backbones.mobilevit_block import MobileViTBlock
 from mvdet.backbones.mobilevitv2_block import MobileViTv2Block
 from mvdet.backbones.patches import resize_to
+from mvdet.backbones.tracing import exporting
 from mvdet.backbones.variants import StageSpec, VariantSpec
 
 LEVEL_STRIDES = (2, 4, 8, 16, 32)
@@ -106,6 +108,8 @@ class MobileViTBackbone(nn.Module):
             raise ValueError(f"images must be [B, {self.in_channels}, H, W], got {list(images.shape)}")
         if not images.is_floating_point():
             raise TypeError(f"images must be floating point in [0, 1], got {images.dtype}")
+        if not (torch.is_grad_enabled() or exporting() or torch.compiler.is_compiling()):
+            keep_freed_memory()
         x = self.stem(images.contiguous(memory_format=torch.channels_last))
         maps = []
         for level, stage in enumerate(self.stages):
@@ -122,9 +126,7 @@ class MobileViTBackbone(nn.Module):
         The running statistics are used whatever the mode. A fused backbone can be exported and run, not trained on:
         its normalisation is gone. Fusing twice changes nothing.
         """
-        for module in self.modules():
-            if isinstance(module, ConvNormAct):
-                module.fuse()
+        fuse(self)
         return self
 
 

@@ -60,6 +60,8 @@ def count(variant: str, *, size: int = 256) -> Counts:
     model, images = all_levels(variant), torch.rand(1, 3, size, size)
     kept = _kept_bytes(model.train(), images)
     model.eval().fuse()
+    with torch.no_grad():
+        model(images)  # packs weights
     with torch.no_grad(), _Recorder() as recorder:
         model(images)
     with torch.no_grad(), FlopCounterMode(display=False) as flops:

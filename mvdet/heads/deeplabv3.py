@@ -9,7 +9,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
-from mvdet.backbones.layers import Conv2d, ConvNormAct
+from mvdet.backbones.layers import Conv2d, ConvNormAct, fuse
 
 ASPP_CHANNELS = {1: 256, 2: 512}
 """Of the published weights, by MobileViT version."""
@@ -110,7 +110,7 @@ class DeepLabV3Head(nn.Module):
 
     def fuse(self) -> "DeepLabV3Head":
         """Fold batch normalisation into the convolutions, in place, for inference; returns the head."""
-        _fuse(self)
+        fuse(self)
         return self
 
 
@@ -143,16 +143,10 @@ class AuxiliaryHead(nn.Module):
 
     def fuse(self) -> "AuxiliaryHead":
         """Fold batch normalisation into the convolution, in place, for inference; returns the head."""
-        _fuse(self)
+        fuse(self)
         return self
 
 
 def _check_classes(num_classes: int) -> None:
     if num_classes < 1:
         raise ValueError(f"num_classes must be at least 1, got {num_classes}")
-
-
-def _fuse(head: nn.Module) -> None:
-    for module in head.modules():
-        if isinstance(module, ConvNormAct):
-            module.fuse()

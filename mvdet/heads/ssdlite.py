@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
-from mvdet.backbones.layers import Conv2d, ConvNormAct
+from mvdet.backbones.layers import Conv2d, ConvNormAct, fuse
 
 # Channels that the first two levels are projected to, and that the further ones have (ml-cvnets).
 PROJECTION_CHANNELS = (512, 256)
@@ -117,7 +117,5 @@ class SSDLiteHead(nn.Module):
 
     def fuse(self) -> "SSDLiteHead":
         """Fold batch normalisation into the convolutions, in place, for inference; returns the head."""
-        for module in self.modules():
-            if isinstance(module, ConvNormAct):
-                module.fuse()
+        fuse(self)
         return self

@@ -26,6 +26,7 @@ CHECKPOINT_CLASSES = (
     layers.Conv2d,
     layers.ConvNormAct,
     layers.InvertedResidual,
+    layers.Linear,
     layers.SiLU,
     mobilevit_block.Attention,
     mobilevit_block.MobileViTBlock,
