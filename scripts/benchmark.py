@@ -11,6 +11,7 @@ cfg/benchmark_limits.yaml, and growth is an error.
 """
 
 import argparse
+import faulthandler
 import os
 import sys
 from pathlib import Path
@@ -29,6 +30,7 @@ def _yolo(settings: Settings) -> Findings:
 
 
 PARTS = {**suite.PARTS, "yolo": _yolo}
+PARTS["runtimes"] = PARTS.pop("runtimes")  # the last: the threads that its libraries start stay in the process
 VARIANTS = ["mobilevit_xxs", "mobilevit_s", "mobilevitv2_050", "mobilevitv2_100"]
 
 
@@ -52,6 +54,7 @@ def main() -> None:
     args = parser.parse_args()
     if unknown := [part for part in args.parts if part not in PARTS]:
         parser.error(f"no part {', '.join(unknown)}; available: {', '.join(PARTS)}")
+    faulthandler.enable()  # four projects' native code runs here: a crash says where
     torch.set_num_threads(args.threads)
     settings = Settings(tuple(args.variants), tuple(args.sizes), args.repeats, args.seconds, args.short, args.output)
     errors = suite.run({part: PARTS[part] for part in args.parts or PARTS}, settings)

@@ -104,6 +104,12 @@ def time_in_processes(
         arguments: for `prepare`, picklable, one sequence for each function.
         processes: for each function.
         repeats: counted rounds with each set of processes; see `time_in_turn`, `warmup` and `seconds` likewise.
+
+    Returns:
+        Seconds of every call of each function, one set of processes after the other.
+
+    Raises:
+        ValueError: if `repeats` is below 2.
     """
     context = multiprocessing.get_context("spawn")
     times: list[tuple[float, ...]] = [()] * len(arguments)

@@ -11,7 +11,6 @@ from mvdet.training.recipe import setting
 
 DataFormat = Literal["shapes", "voc", "folder"]
 
-
 _MASK_FOLDER = "SegmentationClass"
 
 

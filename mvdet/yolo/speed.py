@@ -50,8 +50,8 @@ def prediction(
     Args:
         definition: a model definition whose first row is `MobileViT`; of the package.
         sizes: `imgsz`, in pixels.
-        repeats: rounds, at most.
-        seconds: after which a size ends; see `time_in_turn`.
+        repeats: rounds, at most, of each of a size's four timings: one in this process, three with others.
+        seconds: after which each of those ends; see `time_in_turn`.
     """
     ours, theirs = YOLO(resource(definition)), _with_timm(definition)
     row = ours.model.model[0]
@@ -94,6 +94,6 @@ def _predict(model: YOLO, size: int) -> Callable[[], Any]:
     return partial(model.predict, picture, imgsz=size, verbose=False)
 
 
-def _prepare(definition: str, timm: bool, size: int) -> Callable[[], Any]:
+def _prepare(definition: str, on_timm: bool, size: int) -> Callable[[], Any]:
     """For `time_in_processes`."""
-    return _predict(_with_timm(definition) if timm else YOLO(resource(definition)), size)
+    return _predict(_with_timm(definition) if on_timm else YOLO(resource(definition)), size)

@@ -241,7 +241,7 @@ dist.all_gather(both, total)
 assert torch.equal(both[0], both[1]) and total > 0
 Path(f"rank{{dist.get_rank()}}").write_text(type(model.model[0]).__module__)
 dist.barrier()
-os._exit(0)  # a thread of gloo's that asks for the lock of an interpreter that is ending aborts the process
+os._exit(0)  # one such process once aborted while its interpreter ended, perhaps for a thread of gloo's
 """
     )
     result = subprocess.run(
