@@ -1,16 +1,18 @@
 """mvdet: MobileViT and MobileViTv2 feature pyramids under YOLO, SSDLite and DeepLabV3.
 
 Importing this package is cheap: the public names below are resolved on first use, so neither torch nor ultralytics is
-loaded until something is built. Once torchvision is imported, its `get_model` knows our networks.
+loaded until something is built, and nothing in the process changes. `import mvdet.torchvision` adds our networks to
+torchvision's own registry.
 """
 
 from importlib import import_module
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from mvdet.backbones.registry import create_backbone, list_backbones
+    from mvdet.backbones.variants import list_backbones
     from mvdet.checkpoints.convert import export_state_dict
     from mvdet.checkpoints.load import load_weights
+    from mvdet.models.backbone import create_backbone
     from mvdet.models.registry import create_model, list_models
 
 __version__ = "0.1.0"
@@ -26,25 +28,13 @@ __all__ = [
 
 # Public name -> module that defines it.
 _EXPORTS = {
-    "create_backbone": "mvdet.backbones.registry",
-    "list_backbones": "mvdet.backbones.registry",
+    "create_backbone": "mvdet.models.backbone",
+    "list_backbones": "mvdet.backbones.variants",
     "create_model": "mvdet.models.registry",
     "list_models": "mvdet.models.registry",
     "export_state_dict": "mvdet.checkpoints.convert",
     "load_weights": "mvdet.checkpoints.load",
 }
-
-
-def _import_after(target: str, registration: str) -> None:
-    """Have the module `registration` imported, and its `register` called, once `target` is imported."""
-    try:
-        hook = import_module("mvdet._startup._mvdet_autoload")  # in a source tree
-    except ModuleNotFoundError:
-        hook = import_module("_mvdet_autoload")  # installed: beside the package
-    hook.RegisterAfter(target, registration).install()
-
-
-_import_after("torchvision.models", "mvdet.torchvision_registry")
 
 
 def __getattr__(name: str) -> object:

@@ -9,7 +9,7 @@ import argparse
 import sys
 from pathlib import Path
 
-from mvdet.training.classification_recipe import ClassificationRecipe, recipes
+from mvdet.training.classification import ClassificationRecipe, recipes
 from mvdet.training.recipe import parse_arguments
 from mvdet.training.sampler_comparison import compare_samplers, plot, table
 

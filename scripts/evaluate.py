@@ -20,16 +20,21 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, TypeVar, get_args
 
-from mvdet.checkpoints.ultralytics_file import is_ultralytics_file
-from mvdet.data.bad_data import DEFAULT_POLICY, BadDataPolicy
-from mvdet.evaluation.classification_report import format_classification, report_on_classification
-from mvdet.evaluation.classifier import run_classifier
-from mvdet.evaluation.coco import BACKENDS, IOU_TYPES
-from mvdet.evaluation.dataset_report import format_tables, report_on_dataset
-from mvdet.evaluation.detector import choose_device, run_detector
-from mvdet.evaluation.report import SCORE_THRESHOLD, evaluate_results_file, format_table
-from mvdet.evaluation.segmentation_report import format_segmentation, report_on_segmentation
-from mvdet.evaluation.segmenter import run_segmenter
+from mvdet.checkpoints.torch_files import is_ultralytics_file
+from mvdet.data.io.faults import DEFAULT_POLICY, BadDataPolicy
+from mvdet.evaluation.metrics.coco import BACKENDS, IOU_TYPES
+from mvdet.evaluation.reports.classification import format_classification, report_on_classification
+from mvdet.evaluation.reports.detection import (
+    SCORE_THRESHOLD,
+    evaluate_results_file,
+    format_table,
+    format_tables,
+    report_on_dataset,
+)
+from mvdet.evaluation.reports.segmentation import format_segmentation, report_on_segmentation
+from mvdet.evaluation.run.classification import run_classifier
+from mvdet.evaluation.run.detection import choose_device, run_detector
+from mvdet.evaluation.run.segmentation import run_segmenter
 from mvdet.models.trained import (
     TASK_NOUNS,
     TrainedClassifier,
@@ -38,22 +43,18 @@ from mvdet.models.trained import (
     find_model,
     task_of,
 )
-from mvdet.training import classification_recipe, segmentation_recipe, ssdlite_recipe
-from mvdet.training.base_recipe import TrainingRecipe
-from mvdet.training.classification_data import classification_dataset
-from mvdet.training.classification_recipe import ClassificationRecipe
-from mvdet.training.detection_data import detection_dataset
-from mvdet.training.recipe import read_settings
-from mvdet.training.segmentation_data import segmentation_dataset
-from mvdet.training.segmentation_recipe import SegmentationRecipe
-from mvdet.training.ssdlite_recipe import SSDLiteRecipe
+from mvdet.training import classification, detection, segmentation
+from mvdet.training.classification import ClassificationRecipe, classification_dataset
+from mvdet.training.detection import SSDLiteRecipe, detection_dataset
+from mvdet.training.recipe import TrainingRecipe, read_settings
+from mvdet.training.segmentation import SegmentationRecipe, segmentation_dataset
 
 Recipe = TypeVar("Recipe", bound=TrainingRecipe)
 
 _RECIPES = {
-    "classification": classification_recipe.recipes(),
-    "detection": ssdlite_recipe.recipes(),
-    "segmentation": segmentation_recipe.recipes(),
+    "classification": classification.recipes(),
+    "detection": detection.recipes(),
+    "segmentation": segmentation.recipes(),
 }
 _FORMATS = sorted({name for files in _RECIPES.values() for name in files})
 
@@ -185,7 +186,7 @@ def _evaluate_detector(
     """A detector of ours or of torchvision's, or None for ultralytics' checkpoint `--model`."""
     recipe = _recipe(SSDLiteRecipe, _RECIPES["detection"], arguments)
     if detector is None:
-        from mvdet.yolo.coco_results import run_yolo  # ultralytics takes seconds to import, and only this needs it
+        from mvdet.yolo.evaluation import run_yolo  # ultralytics takes seconds to import, and only this needs it
 
         dataset = detection_dataset(recipe, train=False, size=size)
         device = choose_device(arguments.device)

@@ -12,9 +12,9 @@ import argparse
 import sys
 from pathlib import Path
 
-from mvdet.evaluation.detector import choose_device
-from mvdet.evaluation.prediction import predict
-from mvdet.evaluation.predictors import SCORE_THRESHOLD
+from mvdet.evaluation.predict.predictors import SCORE_THRESHOLD
+from mvdet.evaluation.predict.run import predict
+from mvdet.evaluation.run.detection import choose_device
 from mvdet.models.trained import TrainedDetector, find_model
 
 

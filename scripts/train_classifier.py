@@ -3,9 +3,8 @@
 python scripts/train_classifier.py --data-format folder --data-root imagenet --backbone mobilevit_s --devices 8
 """
 
-from mvdet.training.classification_recipe import ClassificationRecipe, recipes
-from mvdet.training.classification_task import classification_task
-from mvdet.training.command import run_command
+from mvdet.training.classification import ClassificationRecipe, classification_task, recipes
+from mvdet.training.run import run_command
 
 if __name__ == "__main__":
     run_command(ClassificationRecipe, classification_task, recipes(), name="classifier", description=__doc__)

@@ -3,9 +3,8 @@
 python scripts/train_deeplabv3.py --data-format voc --data-root VOCdevkit --weights-backbone apple
 """
 
-from mvdet.training.command import run_command
-from mvdet.training.segmentation_recipe import SegmentationRecipe, recipes
-from mvdet.training.segmentation_task import segmentation_task
+from mvdet.training.run import run_command
+from mvdet.training.segmentation import SegmentationRecipe, recipes, segmentation_task
 
 if __name__ == "__main__":
     run_command(SegmentationRecipe, segmentation_task, recipes(), name="deeplabv3", description=__doc__)

@@ -3,9 +3,8 @@
 python scripts/train_ssdlite.py --data-format coco --data-root coco --backbone mobilevit_s --weights-backbone apple
 """
 
-from mvdet.training.command import run_command
-from mvdet.training.detection_task import detection_task
-from mvdet.training.ssdlite_recipe import SSDLiteRecipe, recipes
+from mvdet.training.detection import SSDLiteRecipe, detection_task, recipes
+from mvdet.training.run import run_command
 
 if __name__ == "__main__":
     run_command(SSDLiteRecipe, detection_task, recipes(), name="ssdlite", description=__doc__)

@@ -7,9 +7,8 @@ from pathlib import Path
 from mvdet.checkpoints.describe import describe_weights
 from mvdet.checkpoints.download import fetch
 from mvdet.checkpoints.formats import FORMATS
-from mvdet.checkpoints.manifest import get_published, manifest
+from mvdet.checkpoints.manifest import as_markdown, as_text, files_table, get_published, manifest, preprocessing_table
 from mvdet.checkpoints.rewrite import rewrite_weights
-from mvdet.checkpoints.tables import as_markdown, as_text, files_table, preprocessing_table
 
 
 def main() -> None:

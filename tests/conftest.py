@@ -1,4 +1,4 @@
-"""What several parts of the suite share: Apple's reference outputs, and where the developers' shared data lies."""
+"""What several parts of the suite share: Apple's reference outputs, and where larger data of the developers' lies."""
 
 import json
 import os
@@ -17,12 +17,13 @@ os.environ["OMP_NUM_THREADS"] = "1"
 torch.set_num_threads(1)
 
 REPOSITORY = Path(__file__).parents[1]
+REFERENCE = REPOSITORY / "tests" / "data" / "reference"
 SHARED = REPOSITORY.parent / "shared"
 
 
 @dataclass(frozen=True)
 class ReferenceCase:
-    """One case of `../shared/reference`: weights and input made by its README's rule, and what Apple's code gives."""
+    """One case of `tests/data/reference`: weights and input made by its README's rule, and what Apple's code gives."""
 
     state_dict: dict[str, Tensor]
     images: Tensor
@@ -51,12 +52,10 @@ def known_weights(shapes: Mapping[str, list[int]]) -> dict[str, Tensor]:
 
 @pytest.fixture(scope="session")
 def reference() -> Callable[[str], ReferenceCase]:
-    """Loads a case of `../shared/reference` by name; skips where the folder or the case is absent."""
+    """Loads a case of `tests/data/reference` by name; a missing file is a failure."""
 
     def load(name: str) -> ReferenceCase:
-        folder = SHARED / "reference"
-        if not (folder / f"{name}.json").is_file():
-            pytest.skip(f"no reference case {name} in {folder}")
+        folder = REFERENCE
         description = json.loads((folder / f"{name}.json").read_text())
         images = np.random.RandomState(1234).uniform(0, 1, description["input_shape"]).astype(np.float32)
         with np.load(folder / f"{name}.npz") as arrays:

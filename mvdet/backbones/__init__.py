@@ -1,7 +1,6 @@
 """MobileViT and MobileViTv2 backbones: the architecture as data, its blocks, and the feature-pyramid contract."""
 
 from mvdet.backbones.pyramid import MobileViTBackbone
-from mvdet.backbones.registry import create_backbone, list_backbones
-from mvdet.backbones.variants import VARIANTS, StageSpec, VariantSpec
+from mvdet.backbones.variants import VARIANTS, StageSpec, VariantSpec, list_backbones
 
-__all__ = ["VARIANTS", "MobileViTBackbone", "StageSpec", "VariantSpec", "create_backbone", "list_backbones"]
+__all__ = ["VARIANTS", "MobileViTBackbone", "StageSpec", "VariantSpec", "list_backbones"]

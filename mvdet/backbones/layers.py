@@ -8,7 +8,7 @@ from torch.nn import functional as F
 from torch.nn.modules.batchnorm import _BatchNorm  # SyncBatchNorm's base too
 
 from mvdet.backbones.packing import Packable
-from mvdet.backbones.tracing import exporting
+from mvdet.backbones.tokens import exporting
 
 _SLICE_BYTES = 8 * 2**20  # of 1 to 16 MiB, 8 was the fastest on two Zen 4 cores with 1 MiB of L2 each; on one, 4
 _ONEDNN_ELEMENTS = 100_000  # of a map; in smaller ones the two kernels differ by less than a tenth, either way

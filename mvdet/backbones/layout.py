@@ -5,7 +5,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from mvdet.backbones.tracing import exporting
+from mvdet.backbones.tokens import exporting
 
 
 class _ChannelsLastGradient(torch.autograd.Function):

@@ -5,7 +5,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from mvdet.backbones.layers import Conv2d, ConvNormAct, Linear, SiLU
-from mvdet.backbones.patches import resize_to, split_patches, stretch_to_even
+from mvdet.backbones.tokens import resize_to, split_patches, stretch_to_even
 
 
 class Attention(nn.Module):

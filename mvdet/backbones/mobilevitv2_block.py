@@ -4,7 +4,7 @@ import torch
 from torch import Tensor, nn
 
 from mvdet.backbones.layers import Conv2d, ConvNormAct, SiLU
-from mvdet.backbones.patches import split_patches, stretch_to_even
+from mvdet.backbones.tokens import split_patches, stretch_to_even
 
 
 class LinearAttention(nn.Module):

@@ -12,8 +12,7 @@ from mvdet.backbones.layers import ConvNormAct, InvertedResidual, fuse
 from mvdet.backbones.layout import with_channels_last_gradient
 from mvdet.backbones.mobilevit_block import MobileViTBlock
 from mvdet.backbones.mobilevitv2_block import MobileViTv2Block
-from mvdet.backbones.patches import resize_to
-from mvdet.backbones.tracing import exporting
+from mvdet.backbones.tokens import exporting, resize_to
 from mvdet.backbones.variants import StageSpec, VariantSpec
 
 LEVEL_STRIDES = (2, 4, 8, 16, 32)

@@ -7,6 +7,8 @@ arXiv:2206.02680), table 6. Parameter counts of both tables are reproduced exact
 from dataclasses import dataclass
 from typing import Literal
 
+from mvdet.wording import unknown_name_message
+
 
 @dataclass(frozen=True)
 class StageSpec:
@@ -97,3 +99,19 @@ VARIANTS: dict[str, VariantSpec] = {
     "mobilevitv2_175": _v2(1.75, num_params=14_251_833),
     "mobilevitv2_200": _v2(2.00, num_params=18_449_329),
 }
+
+
+def list_backbones() -> list[str]:
+    """Names that `create_backbone` takes, v1 before v2, small before large."""
+    return list(VARIANTS)
+
+
+def get_variant(name: str) -> VariantSpec:
+    """The specification of a variant.
+
+    Raises:
+        ValueError: for an unknown name, with the nearest ones.
+    """
+    if name not in VARIANTS:
+        raise ValueError(unknown_name_message("backbone", name, VARIANTS))
+    return VARIANTS[name]

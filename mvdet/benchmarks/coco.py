@@ -8,7 +8,7 @@ from typing import Any
 
 from mvdet.benchmarks.comparison import Comparison
 from mvdet.benchmarks.measure import time_in_pairs
-from mvdet.evaluation.coco import METRICS, evaluate_coco
+from mvdet.evaluation.metrics.coco import METRICS, evaluate_coco
 
 _CLASSES = 80
 _SAME = 5e-7  # six decimals

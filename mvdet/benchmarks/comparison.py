@@ -9,7 +9,7 @@ from typing import Any
 from matplotlib.figure import Figure
 
 from mvdet.benchmarks.measure import PairedTimes
-from mvdet.evaluation.plots import COLOURS
+from mvdet.evaluation.reports.plots import COLOURS
 
 
 @dataclass(frozen=True, slots=True)

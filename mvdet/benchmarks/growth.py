@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 
 from mvdet.benchmarks.measure import time_in_turn
 from mvdet.benchmarks.rivals import all_levels
-from mvdet.evaluation.plots import COLOURS
+from mvdet.evaluation.reports.plots import COLOURS
 
 SIZES = (224, 256, 320, 384, 448, 512, 640, 768, 896, 1024)
 

@@ -5,8 +5,9 @@ from typing import Any, TypeVar
 import torch
 from torch import Tensor, nn
 
-from mvdet.backbones import VARIANTS, MobileViTBackbone, create_backbone
+from mvdet.backbones import VARIANTS, MobileViTBackbone
 from mvdet.checkpoints import convert_state_dict
+from mvdet.models.backbone import create_backbone
 
 LEVELS = (2, 4, 8, 16, 32)
 _Module = TypeVar("_Module", bound=nn.Module)

@@ -154,7 +154,7 @@ def _memory(settings: Settings) -> Findings:
 
 
 def _ssdlite(settings: Settings) -> Findings:
-    from mvdet.benchmarks.ssdlite import end_to_end, postprocessing
+    from mvdet.benchmarks.heads import end_to_end, postprocessing
 
     found, lines = Findings(), []
     for variant in settings.timed:
@@ -167,10 +167,9 @@ def _ssdlite(settings: Settings) -> Findings:
 
 
 def _loader(settings: Settings) -> Findings:
-    from mvdet.benchmarks.ssdlite import loading_rates
-    from mvdet.training.detection_data import detection_dataset
+    from mvdet.benchmarks.heads import loading_rates
+    from mvdet.training.detection import SSDLiteRecipe, detection_dataset
     from mvdet.training.loaders import train_loader
-    from mvdet.training.ssdlite_recipe import SSDLiteRecipe
 
     variant = settings.timed[0] if settings.short else "mobilevit_s"
     recipe = SSDLiteRecipe(backbone=variant, batch_size=8, workers=2)
@@ -181,7 +180,7 @@ def _loader(settings: Settings) -> Findings:
 
 
 def _deeplabv3(settings: Settings) -> Findings:
-    from mvdet.benchmarks.deeplabv3 import segmentation
+    from mvdet.benchmarks.heads import segmentation
 
     size = 256 if settings.short else 512
     return Findings([row for variant in settings.timed for row in segmentation(variant, size=size, **settings.limits)])

@@ -2,8 +2,8 @@
 
 from mvdet.checkpoints.convert import convert_state_dict, export_state_dict
 from mvdet.checkpoints.describe import describe_weights
-from mvdet.checkpoints.files import read_state_dict
 from mvdet.checkpoints.load import load_weights, read_weights
+from mvdet.checkpoints.reading import read_state_dict
 
 __all__ = [
     "convert_state_dict",

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from mvdet.backbones.pyramid import MobileViTBackbone
 from mvdet.checkpoints.formats import detect_format, get_format
 from mvdet.checkpoints.identify import count_classes, find_task, find_variants, is_class_layer, variant_name
-from mvdet.checkpoints.messages import listed, plain
+from mvdet.wording import listed, plain
 
 logger = logging.getLogger(__name__)
 

@@ -7,10 +7,10 @@ from typing import Any
 from torch import Tensor
 
 from mvdet.backbones.variants import VARIANTS
-from mvdet.checkpoints.files import read_state_dict
 from mvdet.checkpoints.formats import detect_format
 from mvdet.checkpoints.identify import count_classes, find_task, find_variants, head_options
 from mvdet.checkpoints.locate import WeightsFile, find_local
+from mvdet.checkpoints.reading import read_state_dict
 
 _BUFFERS = ("running_mean", "running_var", "num_batches_tracked")
 

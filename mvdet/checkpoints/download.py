@@ -12,9 +12,9 @@ from urllib.parse import urlsplit
 
 import torch
 
-from mvdet.checkpoints.files import read_state_dict
 from mvdet.checkpoints.manifest import PublishedWeights
-from mvdet.checkpoints.messages import first_line
+from mvdet.checkpoints.reading import read_state_dict
+from mvdet.wording import first_line
 
 logger = logging.getLogger(__name__)
 HUB_URL = "https://huggingface.co/{hub_id}/resolve/main/{file}"

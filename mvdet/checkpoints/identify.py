@@ -7,7 +7,7 @@ from typing import Any
 from torch import Tensor
 
 from mvdet.backbones.variants import VARIANTS, VariantSpec
-from mvdet.checkpoints.own import HEADS, head_keys
+from mvdet.checkpoints.formats.mvdet import HEADS, head_keys
 
 # The layers whose size follows the number of classes.
 _CLASS_LAYERS = {

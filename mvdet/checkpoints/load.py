@@ -5,10 +5,10 @@ from pathlib import Path
 from torch import Tensor, nn
 
 from mvdet.checkpoints.convert import HeadChoice, backbone_of, check_head, convert_state_dict
-from mvdet.checkpoints.files import read_state_dict
 from mvdet.checkpoints.identify import find_task, variant_name
 from mvdet.checkpoints.locate import find_weights
-from mvdet.checkpoints.messages import plain
+from mvdet.checkpoints.reading import read_state_dict
+from mvdet.wording import plain
 
 
 def read_weights(

@@ -3,11 +3,10 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-from mvdet.backbones.registry import did_you_mean
 from mvdet.checkpoints.download import fetch
 from mvdet.checkpoints.folder import read_folder
 from mvdet.checkpoints.manifest import find_published, is_weights_name, manifest, published_for, weight_names
-from mvdet.checkpoints.messages import plain
+from mvdet.wording import did_you_mean, plain
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,6 +1,6 @@
 """The published weights that mvdet knows: `weights/manifest.yaml`."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields
 from functools import cache
 from pathlib import Path
@@ -8,8 +8,8 @@ from typing import Any
 
 import yaml
 
-from mvdet.backbones.registry import did_you_mean, unknown_name_message
 from mvdet.resources import resource
+from mvdet.wording import did_you_mean, unknown_name_message
 
 # How a model's name follows from its task and its backbone's.
 TASK_PREFIXES = {"classification": "", "detection": "ssdlite_", "segmentation": "deeplabv3_"}
@@ -147,3 +147,40 @@ def weight_names(entries: Iterable[PublishedWeights]) -> list[str]:
 def is_weights_name(text: str) -> bool:
     """Whether a `weights=` string is meant as a name, of any model's, and not as a path."""
     return text == "DEFAULT" or any(entry.is_called(text) for entry in manifest().values())
+
+
+def files_table(entries: Iterable[PublishedWeights]) -> list[tuple[str, ...]]:
+    """A row an entry, the header first: name, image size, classes, data set, metric, where it comes from."""
+    rows: list[tuple[str, ...]] = [("name", "pixels", "classes", "data set", "metric", "from")]
+    for entry in entries:
+        value = "not published" if entry.value is None else f"{entry.metric['name']} {entry.value:g}"
+        where = entry.hub_id or "apple.com"
+        rows.append((entry.name, str(entry.image_size), str(entry.num_classes), entry.dataset, value, where))
+    return rows
+
+
+def preprocessing_table(entries: Iterable[PublishedWeights]) -> list[tuple[str, ...]]:
+    """A row for each way of preparing images, the header first, and the page that states it."""
+    rows: dict[tuple[str, ...], list[str]] = {}
+    for entry in entries:
+        how = entry.preprocessing
+        both = isinstance(how["resize"], list)
+        resize = " x ".join(map(str, how["resize"])) if both else f"shorter side {how['resize']}"
+        crop = "none" if how["crop"] is None else str(how["crop"])
+        key = (entry.channel_order, resize, crop, how["interpolation"], f"[page]({how['source']})")
+        rows.setdefault(key, []).append(f"`{entry.name}`")
+    header = ("files", "channel order", "resize", "centre crop", "interpolation", "stated in")
+    return [header, *((", ".join(names), *key) for key, names in rows.items())]
+
+
+def as_markdown(rows: Sequence[Sequence[str]]) -> str:
+    """A GitHub table; the first row is its header."""
+    lines = [f"| {' | '.join(row)} |" for row in rows]
+    return "\n".join([lines[0], "|" + "---|" * len(rows[0]), *lines[1:]])
+
+
+def as_text(rows: Sequence[Sequence[str]]) -> str:
+    """Aligned columns; the first row is their header."""
+    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
+    padded = ([cell.ljust(width) for cell, width in zip(row, widths, strict=True)] for row in rows)
+    return "\n".join("  ".join(row).rstrip() for row in padded)

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import IO, Any
 
-from mvdet.checkpoints.messages import plain
+from mvdet.wording import plain
 
 # Storage types that name what is in them, and the bytes an element takes.
 _STORAGES = {

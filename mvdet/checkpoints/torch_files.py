@@ -4,14 +4,15 @@ import mmap
 import pickle
 import struct
 import zipfile
+import zlib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import IO, Any, cast
 
 import torch
 
-from mvdet.checkpoints.messages import first_line
 from mvdet.checkpoints.pickle_scan import RefusedError, scan_pickles
+from mvdet.wording import first_line
 
 _ZIP_MAGIC, _PICKLE_MAGIC = b"PK\x03\x04", b"\x80"
 # Before release 1.6: a magic number, the format's version, the machine, the content and its storages' keys.
@@ -99,3 +100,28 @@ def beginning(path: Path) -> str:
     with path.open("rb") as file:
         start = file.read(40)
     return f"it begins with {start!r}" if start else "it is empty"
+
+
+# How a pickle of protocol 2, which torch.save writes, names the class of a network of ultralytics.
+_NETWORK = b"cultralytics.nn."
+_MOST_BYTES = 64 * 2**20  # of a pickle, whose tensors lie elsewhere: YOLO's have some hundred kilobytes
+
+
+def is_ultralytics_file(path: str | Path) -> bool:
+    """Whether a file is a checkpoint that ultralytics saved, such as `best.pt`; False for all else, damaged files too.
+
+    Raises:
+        FileNotFoundError: no such file.
+    """
+    path = Path(path)
+    if path.is_dir():
+        return False
+    with path.open("rb") as file:
+        if not zipfile.is_zipfile(file):
+            return False
+        try:
+            with zipfile.ZipFile(file) as archive:
+                names = [name for name in archive.namelist() if name.rpartition("/")[2] == "data.pkl"]
+                return any(_NETWORK in archive.open(name).read(_MOST_BYTES) for name in names)
+        except (zipfile.BadZipFile, zlib.error, NotImplementedError, RuntimeError):  # damaged, or encrypted
+            return False

@@ -12,8 +12,14 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from mvdet.evaluation.ground_truth import GroundTruth, box_problem, is_finite_number, is_whole_number, read_json
-from mvdet.evaluation.masks import mask_problem
+from mvdet.evaluation.ground_truth import (
+    GroundTruth,
+    box_problem,
+    is_finite_number,
+    is_whole_number,
+    mask_problem,
+    read_json,
+)
 
 Result = dict[str, Any]
 ResultsSource = Sequence[Mapping[str, Any]] | str | Path

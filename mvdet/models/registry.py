@@ -7,13 +7,35 @@ from typing import Any
 
 from torch import nn
 
-from mvdet.backbones.registry import unknown_name_message
 from mvdet.backbones.variants import VARIANTS
 from mvdet.checkpoints.convert import HeadChoice, check_head
 from mvdet.checkpoints.locate import resolve_name
 from mvdet.models.classifier import MobileViTClassifier
 from mvdet.models.deeplabv3 import DeepLabV3
 from mvdet.models.ssdlite import SSDLite
+from mvdet.wording import unknown_name_message
+
+PREFIX = "torchvision/"
+
+
+def create_peer(name: str, num_classes: int) -> nn.Module:
+    """One of torchvision's detectors with random weights, as in `torchvision/ssdlite320_mobilenet_v3_large`.
+
+    Args:
+        name: "torchvision/" and a name of torchvision.models.detection.
+        num_classes: classes, background included.
+
+    Raises:
+        ValueError: for a name that torchvision does not have among its detectors; lists those.
+    """
+    from torchvision.models import detection, get_model, list_models
+
+    known = list_models(module=detection)
+    own = name.removeprefix(PREFIX)
+    if not name.startswith(PREFIX) or own not in known:
+        raise ValueError(f"unknown model {name!r}; available: {', '.join(PREFIX + one for one in known)}")
+    return get_model(own, weights=None, weights_backbone=None, num_classes=num_classes)
+
 
 # What a model's name starts with, before its backbone's; the classifier bears its backbone's name alone.
 FAMILIES: dict[str, Callable[..., nn.Module]] = {

@@ -7,17 +7,16 @@ from typing import Any
 
 from torch import nn
 
-from mvdet.backbones.registry import did_you_mean
 from mvdet.checkpoints.describe import WeightsInfo, describe_weights
-from mvdet.checkpoints.files import read_torch
 from mvdet.checkpoints.manifest import TASK_PREFIXES, PublishedWeights, find_published, manifest, published_for
-from mvdet.checkpoints.ultralytics_file import is_ultralytics_file
-from mvdet.data.classification_transforms import Interpolation, Resize
-from mvdet.data.coco_classes import COCO_CATEGORY_IDS, COCO_CLASSES
-from mvdet.data.voc_segmentation import VOC_SEGMENTATION_CLASSES
-from mvdet.models.peers import PREFIX, create_peer
-from mvdet.models.registry import create_model
+from mvdet.checkpoints.reading import read_torch
+from mvdet.checkpoints.torch_files import is_ultralytics_file
+from mvdet.class_names import COCO_CATEGORY_IDS, COCO_CLASSES
+from mvdet.data.datasets.voc import VOC_SEGMENTATION_CLASSES
+from mvdet.data.transforms.classification import Interpolation, Resize
+from mvdet.models.registry import PREFIX, create_model, create_peer
 from mvdet.models.ssdlite import SSDLite
+from mvdet.wording import did_you_mean
 
 TASK_NOUNS = {"classification": "classifier", "detection": "detector", "segmentation": "segmentation network"}
 

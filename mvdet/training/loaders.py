@@ -6,14 +6,14 @@ from typing import Any, Protocol
 import torch
 from torch.utils.data import DataLoader, Dataset
 
-from mvdet.data.detection import collate, init_worker
+from mvdet.data.datasets.detection import collate, init_worker
 from mvdet.data.samplers import (
     FixedSizeBatchSampler,
     MultiScaleBatchSampler,
     MultiSizeBatchSampler,
     PlannedBatchSampler,
 )
-from mvdet.training.base_recipe import TrainingRecipe
+from mvdet.training.recipe import TrainingRecipe
 
 
 class ImageDataset(Protocol):

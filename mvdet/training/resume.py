@@ -3,7 +3,7 @@
 import logging
 from pathlib import Path
 
-from mvdet.checkpoints.files import read_torch
+from mvdet.checkpoints.reading import read_torch
 
 logger = logging.getLogger(__name__)
 LAST = "last.ckpt"

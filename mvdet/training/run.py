@@ -2,7 +2,9 @@
 
 import dataclasses
 import os
-from collections.abc import Callable, Sequence
+import signal
+import sys
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -12,10 +14,10 @@ import yaml
 from pytorch_lightning.callbacks import Callback, LearningRateMonitor, ModelCheckpoint, TQDMProgressBar
 from pytorch_lightning.loggers import CSVLogger, TensorBoardLogger
 from pytorch_lightning.utilities import rank_zero_only
+from pytorch_lightning.utilities.exceptions import SIGTERMException
 
-from mvdet.training.base_recipe import TrainingRecipe
-from mvdet.training.ema import ExponentialMovingAverage
-from mvdet.training.interruption import SaveOnInterruption
+from mvdet.training.callbacks import ExponentialMovingAverage, SaveOnInterruption
+from mvdet.training.recipe import TrainingRecipe, parse_arguments
 from mvdet.training.resume import LAST, find_checkpoint
 from mvdet.training.task import TrainingTask
 
@@ -135,3 +137,34 @@ def _default_output(parent: Path) -> Path:
         number += 1
     os.environ[_OUTPUT_VARIABLE] = str(folder)
     return folder
+
+
+def run_command(
+    recipe: type[Recipe],
+    make_task: Callable[[Recipe], TrainingTask],
+    recipes: Mapping[str, Path],
+    *,
+    name: str,
+    description: str | None,
+) -> None:
+    """Train as the command line says.
+
+    Args:
+        recipe: the settings that it can give.
+        make_task: the task of such a recipe.
+        recipes: the recipe file that each data format starts from.
+        name: of the folder in `runs` that runs go to.
+        description: for `--help`.
+
+    Raises:
+        SystemExit: a problem, with one line that says it, or SIGTERM, as the shell reports it.
+    """
+    try:
+        settings = parse_arguments(recipe, sys.argv[1:], recipes, description=description or "")
+        result = train(settings, make_task, name)
+    except SIGTERMException:
+        sys.exit(128 + signal.SIGTERM)
+    except (ValueError, OSError, RuntimeError) as error:
+        sys.exit(f"error: {error}")
+    numbers = ", ".join(f"{name} {value:.3f}" for name, value in result.metrics.items())
+    print(f"{numbers}; best checkpoint {result.best}; results in {result.output}")

@@ -13,15 +13,13 @@ from pytorch_lightning.callbacks import Timer
 from torch.utils.data import DataLoader
 
 from mvdet.checkpoints import load_weights
-from mvdet.data.classification import stack_labels
-from mvdet.data.detection import collate, init_worker
-from mvdet.evaluation.classification import correct_at
-from mvdet.models.pixels import as_input
+from mvdet.data.datasets.classification import stack_labels
+from mvdet.data.datasets.detection import collate, init_worker
+from mvdet.evaluation.metrics.classification import correct_at
+from mvdet.models.inputs import as_input
 from mvdet.models.registry import create_model
-from mvdet.training.base_recipe import Sampler
-from mvdet.training.classification_data import classification_dataset
-from mvdet.training.classification_recipe import ClassificationRecipe
-from mvdet.training.classification_task import classification_task
+from mvdet.training.classification import ClassificationRecipe, classification_dataset, classification_task
+from mvdet.training.recipe import Sampler
 from mvdet.training.run import train
 
 SAMPLERS: tuple[Sampler, ...] = ("fixed", "multi-scale")

@@ -5,7 +5,7 @@ if TYPE_CHECKING:
     from mvdet.yolo.deeplabv3 import DeepLabV3SemanticSegment
     from mvdet.yolo.grafting import graft, write_yaml
     from mvdet.yolo.modules import MobileViT
-    from mvdet.yolo.multi_scale_trainer import MultiScaleDetectionTrainer
+    from mvdet.yolo.multi_scale import MultiScaleDetectionTrainer
     from mvdet.yolo.registration import register
     from mvdet.yolo.ssdlite import SSDLiteDetect
 
@@ -23,7 +23,7 @@ __all__ = [
 _EXPORTS = {
     "DeepLabV3SemanticSegment": "mvdet.yolo.deeplabv3",
     "MobileViT": "mvdet.yolo.modules",
-    "MultiScaleDetectionTrainer": "mvdet.yolo.multi_scale_trainer",
+    "MultiScaleDetectionTrainer": "mvdet.yolo.multi_scale",
     "SSDLiteDetect": "mvdet.yolo.ssdlite",
     "graft": "mvdet.yolo.grafting",
     "register": "mvdet.yolo.registration",

@@ -11,7 +11,7 @@ import yaml
 from ultralytics.nn import tasks
 
 from mvdet.backbones.pyramid import MobileViTBackbone
-from mvdet.backbones.registry import get_variant
+from mvdet.backbones.variants import get_variant
 from mvdet.yolo.modules import MobileViT
 
 DEEPEST_STRIDE = 32

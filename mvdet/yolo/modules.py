@@ -4,8 +4,8 @@ from pathlib import Path
 
 from torch import Tensor, nn
 
-from mvdet.backbones.registry import create_backbone
 from mvdet.checkpoints.locate import resolve_name
+from mvdet.models.backbone import create_backbone
 
 
 class MobileViT(nn.Module):

@@ -4,6 +4,7 @@ Each patch acts only on a model with a row of ours (`mvdet.yolo.rows.MODULES`), 
 hands everything else on, arguments and result untouched.
 """
 
+import sys
 from collections.abc import Callable
 from copy import deepcopy
 from dataclasses import dataclass
@@ -49,11 +50,12 @@ class Patch:
 
 def _parse_model(original: Callable[..., Any]) -> Callable[..., Any]:
     @wraps(original)
-    def parse_model(d: dict[str, Any], ch: int, verbose: bool = True) -> Any:
+    def parse_model(d: dict[str, Any], ch: int, *args: Any, **kwargs: Any) -> Any:
+        apply_late_patches()
         if not has_rows_of_ours(d):
-            return original(d, ch, verbose)
+            return original(d, ch, *args, **kwargs)
         prepare_rows(d, ch)
-        layers, save = original(d, ch, verbose)
+        layers, save = original(d, ch, *args, **kwargs)
         for layer in layers:
             if isinstance(layer.f, Sources):
                 layer.f = list(layer.f)  # a checkpoint holds it
@@ -76,6 +78,7 @@ def _fuse(original: Callable[..., Any]) -> Callable[..., Any]:
 def _setstate(original: Callable[..., Any]) -> Callable[..., Any]:
     @wraps(original)
     def __setstate__(self: nn.Module, state: dict[str, Any]) -> None:  # noqa: N807
+        apply_late_patches()
         original(self, state)
         definition = getattr(self, "yaml", None)
         if definition and has_rows_of_ours(definition):
@@ -91,11 +94,11 @@ def _init_criterion(original: Callable[..., Any]) -> Callable[..., Any]:
     def init_criterion(self: Any) -> Any:
         head = self.model[-1]
         if isinstance(head, SSDLiteDetect):
-            from mvdet.yolo.ssdlite_loss import SSDLiteCriterion  # brings torchvision.ops, as `ssdlite._parts` does
+            from mvdet.yolo.losses import SSDLiteCriterion  # brings torchvision.ops, as `ssdlite._parts` does
 
             return SSDLiteCriterion(self)
         if isinstance(head, DeepLabV3SemanticSegment):
-            from mvdet.yolo.deeplabv3_loss import DeepLabV3Criterion
+            from mvdet.yolo.losses import DeepLabV3Criterion
 
             return DeepLabV3Criterion(self)
         return original(self)
@@ -109,7 +112,7 @@ def _train(original: Callable[..., Any]) -> Callable[..., Any]:
         from mvdet.yolo.multi_scale import requested_range
 
         if trainer is None and requested_range() is not None:
-            from mvdet.yolo.multi_scale_trainer import trainer_for
+            from mvdet.yolo.multi_scale import trainer_for
 
             trainer = trainer_for(self)
         return original(self, trainer, **kwargs)
@@ -156,3 +159,13 @@ LATE_PATCHES = (
     ),
 )
 """Those of modules that import `ultralytics.nn.tasks`, and are not complete when that is."""
+
+
+def apply_late_patches() -> None:
+    """Apply `LATE_PATCHES` whose modules are there: at the latest when a network is built or loaded, all of them are.
+
+    What is patched belongs to a model, and there is none before that. Calling it again changes nothing.
+    """
+    for patch in LATE_PATCHES:
+        if patch.module in sys.modules:
+            patch.apply()

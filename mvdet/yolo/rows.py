@@ -7,11 +7,11 @@ from typing import Any
 import torch
 
 from mvdet.backbones.pyramid import LEVEL_STRIDES, MobileViTBackbone
-from mvdet.backbones.registry import unknown_name_message
 from mvdet.checkpoints import read_weights
 from mvdet.checkpoints.locate import resolve_name
 from mvdet.checkpoints.manifest import is_weights_name
 from mvdet.heads.deeplabv3 import ASPP_CHANNELS
+from mvdet.wording import unknown_name_message
 from mvdet.yolo.deeplabv3 import DeepLabV3SemanticSegment
 from mvdet.yolo.modules import MobileViT
 from mvdet.yolo.ssdlite import SSDLiteDetect

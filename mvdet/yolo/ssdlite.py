@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 from ultralytics.nn.modules.head import Detect
 
-from mvdet.backbones.tracing import exporting
+from mvdet.backbones.tokens import exporting
 from mvdet.heads.ssdlite import BOX_OFFSETS, SSDLiteHead, level_sizes
 
 if TYPE_CHECKING:

@@ -12,8 +12,7 @@ from torch import nn
 from mvdet import create_backbone, create_model, list_backbones
 from mvdet.benchmarks.rivals import transformers_config
 from mvdet.checkpoints import describe_weights, load_weights
-from mvdet.checkpoints.folder import read_folder
-from mvdet.checkpoints.folder_config import DEFAULTS
+from mvdet.checkpoints.folder import DEFAULTS, read_folder
 
 
 def write_config(folder: Path, **config: object) -> None:

@@ -11,12 +11,13 @@ from mvdet.checkpoints.formats import get_format
 from mvdet.checkpoints.manifest import (
     TASK_PREFIXES,
     PublishedWeights,
+    as_markdown,
     find_published,
     get_published,
     manifest,
+    preprocessing_table,
     read_manifest,
 )
-from mvdet.checkpoints.tables import as_markdown, preprocessing_table
 from mvdet.resources import resource
 
 ENTRIES = list(manifest().values())

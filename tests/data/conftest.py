@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from mvdet.data.shapes import generate
+from mvdet.data.shapes.dataset import generate
 
 REPOSITORY = Path(__file__).parents[2]
 

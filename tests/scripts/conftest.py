@@ -11,16 +11,13 @@ import pytest
 import torch
 from torch import nn
 
-from mvdet.data.classification_transforms import eval_transform
-from mvdet.data.image_files import read_image
-from mvdet.data.shapes import CLASSES, generate
-from mvdet.data.shapes_classification import generate_classification
+from mvdet.data.io.images import read_image
+from mvdet.data.shapes.dataset import CLASSES, generate, generate_classification
+from mvdet.data.transforms.classification import eval_transform
 from mvdet.models.trained import find_model
-from mvdet.training.classification_recipe import ClassificationRecipe
-from mvdet.training.classification_task import classification_task
+from mvdet.training.classification import ClassificationRecipe, classification_task
 from mvdet.training.run import RunResult, train
-from mvdet.training.segmentation_recipe import SegmentationRecipe
-from mvdet.training.segmentation_task import segmentation_task
+from mvdet.training.segmentation import SegmentationRecipe, segmentation_task
 
 SCRIPTS = Path(__file__).parents[2] / "scripts"
 COMMON = {"backbone": "mobilevit_xxs", "size": (64, 64), "batch_size": 4, "epochs": 1, "workers": 0}

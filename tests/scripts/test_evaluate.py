@@ -10,7 +10,7 @@ import torch
 from PIL import Image
 
 from mvdet import create_model
-from mvdet.data.shapes import CLASSES, generate
+from mvdet.data.shapes.dataset import CLASSES, generate
 
 pytest.importorskip("faster_coco_eval")
 pytest.importorskip("matplotlib")

@@ -12,9 +12,9 @@ import pytest
 import torch
 from PIL import Image
 
-from mvdet.data.classification_transforms import eval_transform
-from mvdet.data.image_files import read_image
-from mvdet.data.shapes import CLASSES
+from mvdet.data.io.images import read_image
+from mvdet.data.shapes.dataset import CLASSES
+from mvdet.data.transforms.classification import eval_transform
 from mvdet.models.trained import find_model
 from mvdet.training.run import RunResult
 

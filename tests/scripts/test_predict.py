@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from mvdet import create_model
-from mvdet.data.shapes import generate
+from mvdet.data.shapes.dataset import generate
 
 SCRIPT = Path(__file__).parents[2] / "scripts" / "predict.py"
 

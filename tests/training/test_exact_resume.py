@@ -9,13 +9,10 @@ import pytest
 import torch
 from pytorch_lightning.callbacks import ModelCheckpoint
 
-from mvdet.data.shapes import generate
-from mvdet.data.shapes_classification import generate_classification
-from mvdet.training.classification_recipe import ClassificationRecipe
-from mvdet.training.classification_task import classification_task
-from mvdet.training.detection_task import detection_task
+from mvdet.data.shapes.dataset import generate, generate_classification
+from mvdet.training.classification import ClassificationRecipe, classification_task
+from mvdet.training.detection import SSDLiteRecipe, detection_task
 from mvdet.training.run import train
-from mvdet.training.ssdlite_recipe import SSDLiteRecipe
 
 
 @pytest.fixture(scope="module")

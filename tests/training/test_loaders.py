@@ -4,8 +4,8 @@ import pytest
 import torch
 from torch.utils.data import Dataset
 
+from mvdet.training.detection import SSDLiteRecipe
 from mvdet.training.loaders import EpochLoader, eval_loader, train_loader
-from mvdet.training.ssdlite_recipe import SSDLiteRecipe
 
 SIZES = {"size": (64, 64), "min_size": (32, 32), "max_size": (96, 96), "num_sizes": 3}
 

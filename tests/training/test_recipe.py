@@ -6,17 +6,16 @@ from pathlib import Path
 import pytest
 import yaml
 
-from mvdet.training import classification_recipe, segmentation_recipe
-from mvdet.training.base_recipe import TrainingRecipe
-from mvdet.training.classification_recipe import ClassificationRecipe
-from mvdet.training.recipe import parse_arguments, read_settings
-from mvdet.training.segmentation_recipe import SegmentationRecipe
-from mvdet.training.ssdlite_recipe import SSDLiteRecipe, recipes
+from mvdet.training import classification, segmentation
+from mvdet.training.classification import ClassificationRecipe
+from mvdet.training.detection import SSDLiteRecipe, recipes
+from mvdet.training.recipe import TrainingRecipe, parse_arguments, read_settings
+from mvdet.training.segmentation import SegmentationRecipe
 
 TASKS = {
     SSDLiteRecipe: recipes(),
-    ClassificationRecipe: classification_recipe.recipes(),
-    SegmentationRecipe: segmentation_recipe.recipes(),
+    ClassificationRecipe: classification.recipes(),
+    SegmentationRecipe: segmentation.recipes(),
 }
 OTHER_RECIPES = {"mobilevitv2_imagenet": ClassificationRecipe, "deeplabv3_v2_voc": SegmentationRecipe}
 

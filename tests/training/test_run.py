@@ -12,12 +12,11 @@ import pytest
 import torch
 
 from mvdet.checkpoints import load_weights
-from mvdet.data.shapes import generate
+from mvdet.data.shapes.dataset import generate
 from mvdet.models import create_model
-from mvdet.models.detection_io import detect, load_detector
-from mvdet.training.detection_task import detection_task
+from mvdet.models.inputs import detect, load_detector
+from mvdet.training.detection import SSDLiteRecipe, detection_task
 from mvdet.training.run import RunResult, train
-from mvdet.training.ssdlite_recipe import SSDLiteRecipe
 from mvdet.training.task import NonFiniteLossError
 
 SCRIPT = Path(__file__).parents[2] / "scripts" / "train_ssdlite.py"

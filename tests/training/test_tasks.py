@@ -6,15 +6,16 @@ import pytest
 import torch
 
 from mvdet.checkpoints import load_weights
-from mvdet.data.shapes import CLASSES, generate
-from mvdet.data.shapes_classification import generate_classification
+from mvdet.data.shapes.dataset import CLASSES, generate, generate_classification
 from mvdet.models import create_model
-from mvdet.training.classification_data import classification_dataset
-from mvdet.training.classification_recipe import ClassificationRecipe
-from mvdet.training.classification_task import ClassificationTask, classification_task
+from mvdet.training.classification import (
+    ClassificationRecipe,
+    ClassificationTask,
+    classification_dataset,
+    classification_task,
+)
 from mvdet.training.run import train
-from mvdet.training.segmentation_recipe import SegmentationRecipe
-from mvdet.training.segmentation_task import SegmentationTask, segmentation_task
+from mvdet.training.segmentation import SegmentationRecipe, SegmentationTask, segmentation_task
 
 SMALL = {"backbone": "mobilevit_xxs", "batch_size": 4, "epochs": 1, "workers": 0, "accelerator": "cpu"}
 

@@ -29,7 +29,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def data(folder: Path, python) -> Path:
     """A small `shapes` set and its data set file."""
-    code = f"from mvdet.data.shapes import generate; generate(r'{folder / 'shapes'}', num_train=16, num_val=8)"
+    code = f"from mvdet.data.shapes.dataset import generate; generate(r'{folder / 'shapes'}', num_train=16, num_val=8)"
     assert python("-c", code).returncode == 0
     text = (REPOSITORY / "cfg" / "datasets" / "shapes.yaml").read_text()
     (folder / "shapes.yaml").write_text(re.sub(r"(?m)^path:.*$", f"path: {folder / 'shapes'}", text))

@@ -24,7 +24,7 @@ from ultralytics.models.yolo.detect import DetectionTrainer
 from ultralytics.utils import dist as ultralytics_dist
 
 from mvdet.data.samplers import MultiScaleBatchSampler
-from mvdet.data.shapes import generate
+from mvdet.data.shapes.dataset import generate
 from mvdet.yolo import MultiScaleDetectionTrainer
 from mvdet.yolo.multi_scale import VARIABLE, SizeRange, requested_range
 from mvdet.yolo.multi_scale_data import SizedDataset, SteadyBatchSampler

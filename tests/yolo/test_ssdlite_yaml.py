@@ -22,10 +22,10 @@ from ultralytics.utils.nms import non_max_suppression
 from mvdet import create_model, list_backbones
 from mvdet.backbones.pyramid import MobileViTBackbone
 from mvdet.backbones.variants import VARIANTS
-from mvdet.data.shapes import generate
+from mvdet.data.shapes.dataset import generate
 from mvdet.detection import postprocess_detections
 from mvdet.models.ssdlite import SSDLite
-from mvdet.yolo import register, ssdlite, ssdlite_loss
+from mvdet.yolo import register, ssdlite
 from mvdet.yolo.ssdlite import SCORE_THRESHOLD
 
 register()
@@ -253,7 +253,7 @@ def test_nothing_is_made_while_a_graph_is_recorded() -> None:
 
 def test_settings_without_effect_are_named(monkeypatch: pytest.MonkeyPatch) -> None:
     messages: list[str] = []
-    monkeypatch.setattr(ssdlite_loss, "LOGGER", SimpleNamespace(warning=messages.append))
+    monkeypatch.setattr(losses, "LOGGER", SimpleNamespace(warning=messages.append))
     model = DetectionModel(definition_of("mobilevit_xxs"), verbose=False)
     model.args = deepcopy(DEFAULT_CFG)
     model.init_criterion()

@@ -1,0 +1,1 @@
+"""Files on disk: pictures, masks, annotations of every format, and what becomes of faulty ones."""

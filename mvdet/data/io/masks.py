@@ -1,0 +1,85 @@
+"""Read and write masks: PNG files that hold a class number for every pixel."""
+
+from __future__ import annotations
+
+import zlib
+from io import BytesIO
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+from PIL.PngImagePlugin import PngImageFile
+
+from mvdet.data.io.faults import Fault
+from mvdet.data.io.images import BadImageError
+
+IGNORE_INDEX = 255
+"""The class number of pixels that count neither in the loss nor in the evaluation: VOC's borders, and padding."""
+
+_GREY, _PALETTE = 0, 3  # PNG's colour types that hold one number a pixel (ISO/IEC 15948, 11.2.1)
+_COLOUR_TYPES = {2: "RGB", 4: "grey with transparency", 6: "RGB with transparency"}
+_GREY_STEPS = {2: 85, 4: 17}  # Pillow spreads 2 and 4 bits of grey over 0 to 255
+
+
+def voc_palette() -> list[int]:
+    """VOC's colour map, 256 x RGB in one list: the bits of an index, three at a time, fill R, G, B from the top."""
+    palette = []
+    for index in range(256):
+        colour = [0, 0, 0]
+        for bit in range(8):
+            for channel in range(3):
+                colour[channel] |= (index >> (3 * bit + channel) & 1) << (7 - bit)
+        palette += colour
+    return palette
+
+
+def write_mask(file: str | Path, values: NDArray[np.uint8]) -> None:
+    """Write class numbers [H, W] as a palette PNG in VOC's colours, whatever the file's suffix; its folder exists."""
+    picture = Image.fromarray(values).convert("P")
+    picture.putpalette(voc_palette())
+    picture.save(file, format="PNG")
+
+
+def read_mask(file: str | Path, num_classes: int) -> NDArray[np.uint8]:
+    """The class numbers of a palette PNG (its colours do not matter) or of a grey one of any depth.
+
+    Not through `PIL.Image.open`, in whose place ultralytics puts a function that installs packages.
+
+    Args:
+        file: the mask.
+        num_classes: 0 to `num_classes` - 1 are classes, 255 is no class.
+
+    Returns:
+        [H, W].
+
+    Raises:
+        BadImageError: no such file, no PNG or a broken one, one of colours, or with another number in it.
+    """
+    try:
+        data = Path(file).read_bytes()
+    except FileNotFoundError as error:
+        raise BadImageError(Fault.MISSING_MASK, f"{file}: no such file") from error
+    try:
+        picture = PngImageFile(BytesIO(data))
+        values = np.asarray(picture).astype(np.int64)
+    except (OSError, SyntaxError, ValueError, zlib.error) as error:
+        raise BadImageError(Fault.UNREADABLE_MASK, f"{file}: not a PNG file that can be read: {error}") from error
+    depth, colour_type = data[24], data[25]  # of the header, which is the first chunk
+    if colour_type not in (_GREY, _PALETTE):
+        kind = _COLOUR_TYPES.get(colour_type, f"colour type {colour_type}")
+        raise BadImageError(
+            Fault.NO_INDEX_MASK, f"{file}: {kind}; a mask must be a palette or a grey PNG of class numbers"
+        )
+    if colour_type == _GREY:
+        values //= _GREY_STEPS.get(depth, 1)
+    strange = (values >= num_classes) & (values != IGNORE_INDEX)
+    if strange.any():
+        row, column = np.argwhere(strange)[0].tolist()
+        found = ", ".join(map(str, np.unique(values[strange])[:10].tolist()))
+        raise BadImageError(
+            Fault.UNKNOWN_LABEL,
+            f"{file}: has the class numbers {found} (first at row {row}, column {column}), "
+            f"allowed are 0 to {num_classes - 1} and {IGNORE_INDEX} for pixels that do not count",
+        )
+    return values.astype(np.uint8)

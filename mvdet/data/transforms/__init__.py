@@ -1,0 +1,1 @@
+"""Transforms of images with their boxes, masks or labels."""

@@ -1,0 +1,1 @@
+"""Metrics: COCO, VOC, mean IoU, top-1 accuracy."""

@@ -1,0 +1,1 @@
+"""Pictures, folders and videos: predictions drawn and written."""

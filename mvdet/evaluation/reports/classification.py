@@ -1,0 +1,101 @@
+"""Everything the evaluation of a classifier leaves behind, in one folder, and the table for the terminal."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from functools import partial
+from pathlib import Path
+
+from matplotlib.axes import Axes
+
+from mvdet.data.io.images import read_image
+from mvdet.evaluation.metrics.classification import (
+    ClassificationMetrics,
+    ClassifiedImage,
+    class_confusion,
+    classification_metrics,
+)
+from mvdet.evaluation.reports.plots import MOST_CLASSES, plot_class_confusion, shorten
+from mvdet.evaluation.reports.sheet import CONTACT_SHEET, INDEX, Panel, page, percent, write_sheet
+
+
+def report_on_classification(
+    output: Path, found: Sequence[ClassifiedImage], class_names: Sequence[str], *, most_mistakes: int = 24
+) -> ClassificationMetrics:
+    """Measure, and write results, metrics and pictures.
+
+        results.json           of each image the file, the label, and the five best classes with their scores
+        metrics.json           `ClassificationMetrics.as_dict()`
+        confusion_matrix.png   of up to 100 classes; more would not be readable
+        mistakes/              contact_sheet.png and index.html: the wrong classes with the highest scores
+
+    Files of these names are overwritten, others stay.
+
+    Args:
+        output: the folder, created where it is missing.
+        found: one for each image, of `run_classifier`.
+        class_names: by class number.
+        most_mistakes: at most so many are shown.
+
+    Raises:
+        ValueError: there is no image, or one that cannot be read.
+    """
+    metrics = classification_metrics(found, class_names)
+    output.mkdir(parents=True, exist_ok=True)
+    lines = ",\n".join(json.dumps(_entry(one, class_names), ensure_ascii=False) for one in found)
+    (output / "results.json").write_text(f"[\n{lines}\n]\n", encoding="utf-8")
+    (output / "metrics.json").write_text(json.dumps(metrics.as_dict(), indent=2) + "\n", encoding="utf-8")
+    if len(class_names) <= MOST_CLASSES:
+        counts = class_confusion(found, len(class_names))
+        plot_class_confusion(output / "confusion_matrix.png", counts, class_names, unit="image")
+    _write_mistakes(output / "mistakes", found, class_names, most_mistakes)
+    return metrics
+
+
+def format_classification(metrics: ClassificationMetrics, *, most: int = 50) -> str:
+    """The two accuracies and, of up to `most` classes, each one's, in per cent with one decimal."""
+    lines = [f"{metrics.images} images", "", f"top-1 {percent(metrics.top1)}  top-5 {percent(metrics.top5)}"]
+    if len(metrics.per_class) <= most:
+        width = max(len("class"), *map(len, metrics.per_class))
+        lines += ["", f"{'class':<{width}}  {'images':>6}  {'top-1':>6}"]
+        for name, (accuracy, images) in metrics.per_class.items():
+            lines.append(f"{name:<{width}}  {images:>6}  {percent(accuracy):>6}")
+    return "\n".join(lines)
+
+
+def scored_classes(
+    classes: Sequence[int], scores: Sequence[float], class_names: Sequence[str]
+) -> list[dict[str, str | int | float]]:
+    """For json: number, name and score of each."""
+    return [
+        {"label": label, "class_name": class_names[label], "score": round(score, 4)}
+        for label, score in zip(classes, scores, strict=True)
+    ]
+
+
+def _entry(one: ClassifiedImage, class_names: Sequence[str]) -> dict[str, object]:
+    best = scored_classes(one.classes, one.scores, class_names)
+    return {"file": one.file, "label": one.label, "class_name": class_names[one.label], "classes": best}
+
+
+def _write_mistakes(folder: Path, found: Sequence[ClassifiedImage], class_names: Sequence[str], most: int) -> None:
+    wrong = sorted((one for one in found if one.classes[0] != one.label), key=lambda one: -one.scores[0])[:most]
+    panels: list[Panel] = []
+    rows = []
+    for n, one in enumerate(wrong, start=1):
+        true, taken = class_names[one.label], class_names[one.classes[0]]
+        caption = f"{n}. {shorten(taken)} {one.scores[0]:.2f}\nis {shorten(true)}"
+        panels.append((caption, partial(_draw, file=one.file)))
+        share = dict(zip(one.classes, one.scores, strict=True)).get(one.label)
+        last = "below the fifth" if share is None else f"{share:.3f}"
+        rows.append((str(n), one.file, true, taken, f"{one.scores[0]:.3f}", last))
+    folder.mkdir(parents=True, exist_ok=True)
+    write_sheet(folder / CONTACT_SHEET, panels, nothing="no mistakes")
+    text = "The images that were taken for a wrong class, by its score: the surest mistakes first."
+    heads = ("", "picture", "class", "taken for", "score", "score of its class")
+    (folder / INDEX).write_text(page("The worst mistakes", text, heads, rows), encoding="utf-8")
+
+
+def _draw(axes: Axes, file: str) -> None:
+    axes.imshow(read_image(file, upright=True), interpolation="bilinear")

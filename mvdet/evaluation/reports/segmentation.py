@@ -1,0 +1,143 @@
+"""Everything the evaluation of a segmentation network leaves behind, in one folder, and the table for the terminal."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import torch
+from matplotlib.axes import Axes
+
+from mvdet.data.datasets.segmentation import MaskRecord, SegmentationDataset
+from mvdet.data.io.images import read_image
+from mvdet.data.io.masks import IGNORE_INDEX, read_mask, write_mask
+from mvdet.evaluation.metrics.segmentation import SegmentationMetrics, confusion_matrix, segmentation_metrics
+from mvdet.evaluation.predict.drawing import draw_lines, draw_mask, legend_lines
+from mvdet.evaluation.predict.sources import mask_names, output_names
+from mvdet.evaluation.reports.plots import plot_bars, plot_class_confusion, shorten
+from mvdet.evaluation.reports.sheet import CONTACT_SHEET, INDEX, Panel, page, percent, write_sheet
+from mvdet.evaluation.run.segmentation import SegmentedImage
+
+PREDICTIONS = "predictions"
+_THUMBNAIL = 320  # pixels of the longer side: a legend's letters are not to shrink with the picture
+
+
+@dataclass(frozen=True, slots=True)
+class _Judged:
+    """An image, where its prediction lies, and how good that is."""
+
+    record: MaskRecord
+    prediction: Path
+    metrics: SegmentationMetrics
+
+
+def report_on_segmentation(
+    dataset: SegmentationDataset,
+    found: Iterable[SegmentedImage],
+    output: Path,
+    *,
+    settings: dict[str, Any],
+    most_images: int = 12,
+) -> SegmentationMetrics:
+    """Measure at the stored images' resolution, and write predictions, metrics and pictures.
+
+        predictions/           a palette PNG of class numbers for each image, in VOC's colours
+        metrics.json           `SegmentationMetrics.as_dict()` and the settings
+        per_class_iou.png      a bar for each class
+        confusion_matrix.png   of pixels
+        worst/                 contact_sheet.png and index.html: the images with the lowest mean IoU of their own, each
+                               with its true and its predicted classes
+
+    Files of these names are overwritten, others stay.
+
+    Args:
+        dataset: that the predictions are about.
+        found: one for each image, of `run_segmenter`; written and counted as they come.
+        output: the folder, created where it is missing.
+        settings: how the images were looked at, for `metrics.json`.
+        most_images: at most so many of the worst are shown.
+
+    Raises:
+        ValueError: an image or a mask that cannot be read.
+    """
+    names = dataset.class_names
+    files = output_names([Path(record.file) for record in dataset.records])
+    places = mask_names(files, PREDICTIONS)
+    total = torch.zeros(len(names), len(names), dtype=torch.int64)
+    judged: list[_Judged] = []
+    for one in found:
+        counts = confusion_matrix(one.labels, one.mask, len(names))
+        total += counts
+        prediction = output / places[Path(one.record.file)]
+        prediction.parent.mkdir(parents=True, exist_ok=True)
+        write_mask(prediction, one.labels.numpy().astype(np.uint8))
+        judged.append(_Judged(one.record, prediction, segmentation_metrics(counts, names)))
+    metrics = segmentation_metrics(total, names)
+    output.mkdir(parents=True, exist_ok=True)
+    content = metrics.as_dict()
+    content["counts"]["images"] = len(judged)
+    (output / "metrics.json").write_text(json.dumps(content | settings, indent=2) + "\n", encoding="utf-8")
+    plot_bars(
+        output / "per_class_iou.png",
+        {name: one.iou for name, one in metrics.per_class.items()},
+        mean=metrics.mean_iou,
+        label="IoU",
+        title=f"IoU of each class, {len(judged)} images",
+    )
+    plot_class_confusion(output / "confusion_matrix.png", total.numpy(), names, unit="pixel")
+    _write_worst(output / "worst", judged, names, most_images)
+    return metrics
+
+
+def format_segmentation(metrics: SegmentationMetrics) -> str:
+    """The means and each class, in per cent with one decimal, `-` where there is no number."""
+    width = max(len("class"), *map(len, metrics.per_class))
+    lines = [f"mIoU {percent(metrics.mean_iou)}  pixel accuracy {percent(metrics.pixel_accuracy)}", ""]
+    lines.append(f"{'class':<{width}}  {'pixels':>10}  {'IoU':>6}")
+    lines += [f"{name:<{width}}  {one.pixels:>10}  {percent(one.iou):>6}" for name, one in metrics.per_class.items()]
+    return "\n".join(lines)
+
+
+def _write_worst(folder: Path, judged: Sequence[_Judged], names: Sequence[str], most: int) -> None:
+    counted = [one for one in judged if one.metrics.mean_iou is not None]
+    worst = sorted(counted, key=lambda one: one.metrics.mean_iou or 0)[:most]
+    panels: list[Panel] = []
+    rows = []
+    for n, one in enumerate(worst, start=1):
+        iou = percent(one.metrics.mean_iou)
+        name = Path(one.record.file).name
+        mask = partial(_draw, one=one, class_names=names, mask=one.record.mask_file)
+        prediction = partial(_draw, one=one, class_names=names, mask=str(one.prediction))
+        panels.append((f"{n}. {shorten(name, 30)}\nmean IoU {iou}", partial(_draw, one=one, class_names=names)))
+        panels += [("\ntruth", mask), ("\nprediction", prediction)]
+        classes = ", ".join(f"{key} {percent(c.iou)}" for key, c in one.metrics.per_class.items() if c.iou is not None)
+        rows.append((str(n), one.record.file, iou, percent(one.metrics.pixel_accuracy), classes))
+    folder.mkdir(parents=True, exist_ok=True)
+    write_sheet(folder / CONTACT_SHEET, panels, nothing="no image has a pixel that counts")
+    text = (
+        "The images with the lowest mean IoU over the classes that are in their mask or were found in them. Each is "
+        "shown as it is, under its true classes (white: pixels that do not count) and under those that were found."
+    )
+    heads = ("", "picture", "mean IoU", "pixel accuracy", "IoU of each class")
+    (folder / INDEX).write_text(page("The worst images", text, heads, rows), encoding="utf-8")
+
+
+def _draw(axes: Axes, *, one: _Judged, class_names: Sequence[str], mask: str | None = None) -> None:
+    """The picture, under a mask where one is given."""
+    picture = read_image(one.record.file)
+    height, width, _ = picture.shape
+    scale = min(1.0, _THUMBNAIL / max(height, width))
+    size = max(1, round(width * scale)), max(1, round(height * scale))  # OpenCV's order
+    picture = np.asarray(cv2.resize(picture, size, interpolation=cv2.INTER_AREA), np.uint8)
+    if mask is not None:
+        stored = read_mask(mask, len(class_names))
+        labels = np.asarray(cv2.resize(stored, size, interpolation=cv2.INTER_NEAREST), np.uint8)
+        lines = legend_lines(stored[stored != IGNORE_INDEX], class_names)
+        picture = draw_lines(draw_mask(picture, labels, class_names), lines)
+    axes.imshow(picture, interpolation="bilinear")

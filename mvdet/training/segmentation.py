@@ -1,0 +1,229 @@
+"""Training a segmentation network, for Lightning."""
+
+import dataclasses
+from collections.abc import Iterator
+from functools import partial
+from pathlib import Path
+from typing import Any, Literal
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from mvdet.data.datasets.base import TransformFactory
+from mvdet.data.datasets.masks import FolderSegmentation, read_class_names
+from mvdet.data.datasets.segmentation import SegmentationDataset
+from mvdet.data.datasets.voc import VOC_SEGMENTATION_CLASSES, VocSegmentation
+from mvdet.data.io.faults import DEFAULT_POLICY, BadDataPolicy
+from mvdet.data.io.masks import IGNORE_INDEX
+from mvdet.data.io.voc import split_or_image_sets
+from mvdet.data.shapes.dataset import SEMANTIC_CLASSES, generate
+from mvdet.data.transforms.segmentation import eval_transform, train_transform
+from mvdet.evaluation.metrics.segmentation import confusion_matrix, predicted_labels, segmentation_metrics
+from mvdet.models.deeplabv3 import DeepLabV3
+from mvdet.models.inputs import as_input
+from mvdet.models.registry import create_model
+from mvdet.resources import resource
+from mvdet.training.recipe import TrainingRecipe, setting
+from mvdet.training.task import TrainingTask
+
+PUBLISHED_AUX_LOSS = 0.4
+"""Weight of the auxiliary head's loss (ml-cvnets, config/segmentation/pascal_voc/deeplabv3_mobilevitv2.yaml)."""
+
+
+def pixel_cross_entropy(logits: Tensor, masks: Tensor) -> Tensor:
+    """Mean over the pixels that count; 0 where none does.
+
+    Args:
+        logits: [B, classes, H, W].
+        masks: [B, H, W] int64, 255 where a pixel does not count.
+    """
+    total = F.cross_entropy(logits.float(), masks, ignore_index=IGNORE_INDEX, reduction="sum")
+    return total / (masks != IGNORE_INDEX).sum().clamp(min=1)
+
+
+DataFormat = Literal["shapes", "voc", "folder"]
+
+_MASK_FOLDER = "SegmentationClass"
+
+
+@dataclasses.dataclass(frozen=True)
+class SegmentationRecipe(TrainingRecipe):
+    """Every setting of a run; each is a key of a recipe's YAML and a flag of `scripts/train_deeplabv3.py`.
+
+    Raises:
+        ValueError: for a value out of range; names it.
+    """
+
+    # data
+    data_format: DataFormat = setting("shapes", "shapes (generated), voc or folder (images/SPLIT and masks/SPLIT)")
+    train_split: tuple[str, ...] = setting(("train",), "split or splits; for voc also YEAR:SPLIT, as VOC2012:train")
+    val_split: tuple[str, ...] = setting(("val",), "split or splits that the metrics are measured on")
+    class_names: tuple[str, ...] | None = setting(None, "by class number; none takes VOC's, or DATA_ROOT/classes.txt")
+    mask_folder: str = setting(_MASK_FOLDER, "of a voc data set; SegmentationClassAug for SBD's masks")
+    on_bad_data: BadDataPolicy = setting(DEFAULT_POLICY, "error or skip: what to do with unusable images and masks")
+    size: tuple[int, int] = setting((512, 512), "height and width of the images")
+    # network
+    output_stride: int = setting(16, "of the backbone: 8, 16 or 32")
+    aspp_channels: int | None = setting(None, "of the head; none takes the published ones, 256 in v1 and 512 in v2")
+    atrous_rates: tuple[int, int, int] = setting((6, 12, 18), "dilations of the head's 3x3 convolutions")
+    aux_loss: float | None = setting(
+        None, "weight of the auxiliary head's loss, 0 for no such head; none is as published: 0.4 in v2, 0 in v1"
+    )
+    # augmentation
+    scale: tuple[float, float] = setting((0.5, 2.0), "range of the random size, before the crop")
+    photometric: bool = setting(True, "random brightness, contrast, saturation and hue")
+    flip: float = setting(0.5, "probability of a horizontal flip")
+    # optimisation
+    head_learning_rate_factor: float = setting(1.0, "learning rate of the heads, relative to the backbone's")
+    epochs: int = setting(50, "passes over the training images")
+
+    def __post_init__(self) -> None:
+        TrainingRecipe.__post_init__(self)
+        self.check_share("flip")
+        if self.head_learning_rate_factor <= 0:
+            raise ValueError(f"head_learning_rate_factor must be above 0, got {self.head_learning_rate_factor}")
+        if self.aux_loss is not None and self.aux_loss < 0:
+            raise ValueError(f"aux_loss must be at least 0, got {self.aux_loss}")
+        if not 0 < self.scale[0] <= self.scale[1]:
+            raise ValueError(f"scale must be (low, high) above 0, got {self.scale}")
+        if self.data_format != "shapes" and self.data_root is None:
+            raise ValueError(f"data_format {self.data_format} needs a data_root")
+        if self.data_format != "voc" and self.mask_folder != _MASK_FOLDER:
+            raise ValueError(f"mask_folder is a voc data set's, got {self.mask_folder} with {self.data_format}")
+
+
+def recipes() -> dict[str, Path]:
+    """The recipe that each data format starts from."""
+    return {name: resource(f"cfg/recipes/deeplabv3_{name}.yaml") for name in ("shapes", "voc", "folder")}
+
+
+_CLASS_FILE = "classes.txt"
+
+
+def segmentation_dataset(
+    recipe: SegmentationRecipe, *, train: bool, size: tuple[int, int] | None = None
+) -> SegmentationDataset:
+    """The training or the validation images of a recipe.
+
+    Args:
+        recipe: says which, and how they are augmented.
+        train: the training images, augmented.
+        size: height and width in place of the recipe's.
+
+    Raises:
+        FileNotFoundError, ValueError: as the data sets.
+    """
+    splits = recipe.train_split if train else recipe.val_split
+    transform: TransformFactory = eval_transform
+    if train:
+        transform = partial(train_transform, scale=recipe.scale, photometric=recipe.photometric, flip=recipe.flip)
+    options: Any = {
+        "train": train,
+        "on_bad_data": recipe.on_bad_data,
+        "transform": transform,
+        "size": size or recipe.size,
+        "seed": recipe.seed,
+    }
+    if recipe.data_format == "shapes":
+        root = generate(recipe.data_root or Path("datasets/shapes")) / "VOC"
+        return VocSegmentation(root, **split_or_image_sets(splits), class_names=SEMANTIC_CLASSES, **options)
+    assert recipe.data_root is not None
+    if recipe.data_format == "voc":
+        classes = recipe.class_names or VOC_SEGMENTATION_CLASSES
+        where = split_or_image_sets(splits)
+        return VocSegmentation(recipe.data_root, **where, class_names=classes, masks=recipe.mask_folder, **options)
+    if len(splits) != 1:
+        raise ValueError(f"a folder data set is trained and evaluated on one split each, got {', '.join(splits)}")
+    names = recipe.class_names or read_class_names(recipe.data_root / _CLASS_FILE)
+    folders = [recipe.data_root / kind / splits[0] for kind in ("images", "masks")]
+    return FolderSegmentation(folders[0], folders[1], names, **options)
+
+
+Target = dict[str, Tensor]
+
+
+class SegmentationTask(TrainingTask):
+    """A segmentation network, cross-entropy over the pixels that count, and its mean IoU.
+
+    Args:
+        recipe: all settings.
+        train: training images.
+        val: validation images.
+    """
+
+    monitor = "mIoU"
+
+    def __init__(self, recipe: SegmentationRecipe, train: SegmentationDataset, val: SegmentationDataset) -> None:
+        description = describe_run(recipe, train)
+        model = create_model(
+            description["model"]["name"],
+            num_classes=len(train.class_names),
+            freeze=recipe.freeze,
+            freeze_batch_norm=recipe.freeze_batch_norm,
+            weights=recipe.weights,
+            weights_backbone=recipe.weights_backbone,
+            head=recipe.head,
+            **description["model"]["options"],
+        )
+        super().__init__(recipe, model, train, val, description)
+        self.recipe: SegmentationRecipe = recipe
+        self._class_names = val.class_names
+        self._aux_loss = PUBLISHED_AUX_LOSS if recipe.aux_loss is None else recipe.aux_loss
+        self._counts = torch.zeros(0)
+
+    def training_step(self, batch: tuple[Any, list[Target]], batch_idx: int) -> Tensor:
+        """Cross-entropy of the main and of the auxiliary head; raises as `checked_loss`."""
+        pixels, targets = batch
+        masks = torch.stack([target["mask"] for target in targets])  # [B, H, W]
+        logits = self.model(as_input(pixels))
+        losses = {"cross_entropy": pixel_cross_entropy(logits["out"], masks)}
+        if "aux" in logits:
+            losses["aux"] = self._aux_loss * pixel_cross_entropy(logits["aux"], masks)
+        return self.checked_loss(losses, [int(target["image_id"]) for target in targets])
+
+    def on_validation_epoch_start(self) -> None:
+        """Forget what was counted before."""
+        classes = len(self._class_names)
+        self._counts = torch.zeros(classes, classes, dtype=torch.int64)
+
+    def validation_step(self, batch: tuple[Any, list[Target]], batch_idx: int) -> None:
+        """Count pixels, at the size of the stored images."""
+        pixels, targets = batch
+        logits = self.model(as_input(pixels), upsample=False)["out"]
+        for one, target in zip(logits, targets, strict=True):
+            mask = target["mask"]
+            found = predicted_labels(one[None], (mask.shape[0], mask.shape[1]))[0]
+            self._counts += confusion_matrix(found, mask.to(found.device), len(self._class_names)).cpu()
+
+    def on_validation_epoch_end(self) -> None:
+        """The metrics of all pixels that all processes counted."""
+        counts = torch.stack(self.gathered(self._counts)).sum(dim=0)
+        self.log_metrics(segmentation_metrics(counts, self._class_names).numbers)
+
+    def learning_rate_factors(self) -> Iterator[tuple[nn.Module, float]]:
+        """The heads'."""
+        assert isinstance(self.model, DeepLabV3)
+        for part in (self.model.head, self.model.aux_head):
+            if part is not None:
+                yield part, self.recipe.head_learning_rate_factor
+
+
+def segmentation_task(recipe: SegmentationRecipe) -> SegmentationTask:
+    """The task of a recipe, with its data; raises as these."""
+    return SegmentationTask(recipe, segmentation_dataset(recipe, train=True), segmentation_dataset(recipe, train=False))
+
+
+def describe_run(recipe: SegmentationRecipe, dataset: SegmentationDataset) -> dict[str, Any]:
+    """What a checkpoint says of itself, in plain types that `weights_only=True` reads."""
+    options = {
+        "output_stride": recipe.output_stride,
+        "aspp_channels": recipe.aspp_channels,
+        "atrous_rates": list(recipe.atrous_rates),
+        "aux_head": None if recipe.aux_loss is None else recipe.aux_loss > 0,
+    }
+    return {
+        "recipe": recipe.as_dict(),
+        "model": {"name": f"deeplabv3_{recipe.backbone}", "options": options, "size": list(recipe.size)},
+        "class_names": list(dataset.class_names),
+    }

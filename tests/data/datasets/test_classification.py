@@ -1,0 +1,124 @@
+import random
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from mvdet.data.datasets.classification import ClassificationDataset, stack_labels
+from mvdet.data.datasets.detection import collate, init_worker
+from mvdet.data.samplers import MultiScaleBatchSampler
+from mvdet.data.transforms.classification import eval_transform, train_transform
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> Path:
+    """Two classes, one of them with a folder inside."""
+    draw = np.random.default_rng(0)
+    for name in ("b/1.png", "b/2.png", "a/deep/1.jpg", "a/2.PNG"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(draw.integers(0, 255, (40, 60, 3), dtype=np.uint8)).save(tmp_path / name)
+    (tmp_path / "a" / "notes.txt").write_text("no image")
+    return tmp_path
+
+
+def test_labels_follow_the_folders(root: Path) -> None:
+    dataset = ClassificationDataset(root, transform=eval_transform, size=(32, 32))
+    assert dataset.class_names == ("a", "b")
+    assert [(Path(file).name, label) for file, label in dataset.files] == [
+        ("2.PNG", 0),
+        ("1.jpg", 0),
+        ("1.png", 1),
+        ("2.png", 1),
+    ]
+    image, target = dataset[2]
+    assert (image.shape, image.dtype) == ((3, 32, 32), torch.uint8)
+    assert {key: int(value) for key, value in target.items()} == {"label": 1, "image_id": 2}
+    assert dataset[24, 40, 2][0].shape == (3, 24, 40)
+    with pytest.raises(IndexError, match="index 4 of a data set of 4 images"):
+        dataset[4]
+
+
+def test_random_transforms_follow_seed_epoch_and_index(root: Path) -> None:
+    augment = partial(train_transform, rand_augment=True, random_erasing=0.5)
+    dataset, again, other = (
+        ClassificationDataset(root, transform=augment, size=(32, 32), seed=seed) for seed in (0, 0, 1)
+    )
+    torch.manual_seed(0)
+    state = torch.get_rng_state()
+    first = dataset[1][0]
+    assert torch.equal(torch.get_rng_state(), state)
+    torch.rand(7)
+    assert torch.equal(again[1][0], first)
+    assert not torch.equal(other[1][0], first)
+    dataset.set_epoch(1)
+    assert not torch.equal(dataset[1][0], first)
+    dataset.set_epoch(0)
+    assert torch.equal(dataset[1][0], first)
+
+
+def test_workers_follow_the_epoch_and_the_sampler(root: Path) -> None:
+    dataset = ClassificationDataset(root, transform=train_transform)
+    sampler = MultiScaleBatchSampler(
+        4, base_size=(32, 32), base_batch_size=2, min_size=(32, 32), max_size=(64, 64), num_sizes=2
+    )
+    loader = torch.utils.data.DataLoader(
+        dataset,
+        batch_sampler=sampler,
+        num_workers=1,
+        persistent_workers=True,
+        collate_fn=collate,
+        worker_init_fn=init_worker,
+    )
+    for epoch in (0, 1):
+        dataset.set_epoch(epoch)
+        sampler.set_epoch(epoch)
+        for (images, targets), wanted in zip(loader, list(sampler), strict=True):
+            assert images.shape[-2:] == wanted[0][:2]
+            assert stack_labels(targets).tolist() == [dataset.files[index][1] for _, _, index in wanted]
+            assert torch.equal(images, torch.stack([dataset[item][0] for item in wanted]))
+
+
+def test_evaluation_is_the_published_resize_and_crop() -> None:
+    """As torchvision's preset on Pillow's pixels: the shorter side to 288, the middle 256."""
+    smooth = Image.fromarray(np.random.default_rng(0).integers(0, 255, (8, 12, 3), dtype=np.uint8)).resize((500, 300))
+    pixels = torch.from_numpy(np.array(smooth)).permute(2, 0, 1)
+    for name, mode in (("bilinear", Image.Resampling.BILINEAR), ("bicubic", Image.Resampling.BICUBIC)):
+        resized = smooth.resize((480, 288), mode)
+        wanted = np.array(resized.crop((112, 16, 368, 272)))
+        found = eval_transform(256, 256, interpolation=name)(pixels).permute(1, 2, 0).numpy()  # type: ignore[arg-type]
+        assert np.abs(found.astype(int) - wanted).max() <= 2
+    assert eval_transform(64, 64, resize=(70, 90))(pixels).shape == (3, 64, 64)
+
+
+@pytest.mark.parametrize("make", [train_transform, eval_transform])
+def test_transforms_refuse_what_cannot_work(make) -> None:
+    with pytest.raises(ValueError, match="interpolation must be one of bilinear, bicubic, got 'nearest'"):
+        make(32, 32, interpolation="nearest")
+    with pytest.raises(ValueError, match="at least 1, got 0 and 32"):
+        make(0, 32)
+
+
+def test_broken_files_and_folders_are_named(root: Path, tmp_path: Path) -> None:
+    dataset = ClassificationDataset(root, transform=eval_transform)
+    file = Path(dataset.files[1][0])
+    file.write_bytes(file.read_bytes()[:-200])
+    with pytest.raises(ValueError, match=r"unreadable image: .*1\.jpg: the file is cut short"):
+        dataset[1]
+    file.unlink()
+    with pytest.raises(ValueError, match=r"missing image: .*1\.jpg: no such file"):
+        dataset[1]
+    with pytest.raises(FileNotFoundError, match=r"no folder .*nowhere; images lie in .*nowhere/CLASS/"):
+        ClassificationDataset(tmp_path / "nowhere", transform=eval_transform)
+    (root / "c").mkdir()
+    with pytest.raises(FileNotFoundError, match="Found no valid file for the classes c"):
+        ClassificationDataset(root, transform=eval_transform)
+
+
+def test_the_global_generators_are_left_alone(root: Path) -> None:
+    dataset = ClassificationDataset(root, transform=partial(train_transform, rand_augment=True))
+    states = random.getstate(), np.random.get_state()[1].tolist()
+    dataset[0]
+    assert (random.getstate(), np.random.get_state()[1].tolist()) == states
