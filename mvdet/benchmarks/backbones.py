@@ -18,7 +18,7 @@ TIMM, TIMM_CHANNELS_LAST, TRANSFORMERS = "timm", "timm, channels_last", "transfo
 def inference(
     variant: str, *, batches: tuple[int, ...], sizes: tuple[int, ...], repeats: int = 15, seconds: float = 20.0
 ) -> Iterator[Comparison]:
-    """mvdet's inference, as loaded and fused, against three others.
+    """Mvdet's inference, as loaded and fused, against three others.
 
     Args:
         variant: backbone.

@@ -14,7 +14,7 @@ _Module = TypeVar("_Module", bound=nn.Module)
 
 
 def timm_pair(variant: str) -> tuple[MobileViTBackbone, nn.Module]:
-    """mvdet's and timm's pyramid with the same weights, all five levels, v1 with its expansion as timm has it."""
+    """Mvdet's and timm's pyramid with the same weights, all five levels, v1 with its expansion as timm has it."""
     import timm
 
     whole = as_trained(timm.create_model(variant))
@@ -28,7 +28,7 @@ def timm_pair(variant: str) -> tuple[MobileViTBackbone, nn.Module]:
 
 
 def all_levels(variant: str) -> MobileViTBackbone:
-    """mvdet's pyramid of five levels, v1 with its expansion, as timm has it; not fused, random weights."""
+    """Mvdet's pyramid of five levels, v1 with its expansion, as timm has it; not fused, random weights."""
     return as_trained(create_backbone(variant, out_strides=LEVELS, expand_output=VARIANTS[variant].expand_channels > 0))
 
 
@@ -56,7 +56,7 @@ class ChannelsLast(nn.Module):
 
 
 def transformers_config(variant: str, **options: Any) -> Any:
-    """transformers' configuration of a variant; `options` are further arguments of it."""
+    """Transformers' configuration of a variant; `options` are further arguments of it."""
     import transformers
 
     spec = VARIANTS[variant]

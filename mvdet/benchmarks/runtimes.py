@@ -21,7 +21,7 @@ Runtime = Callable[[np.ndarray], list[np.ndarray]]
 def runtimes(
     variant: str, *, batches: tuple[int, ...], size: int, repeats: int = 15, seconds: float = 15.0
 ) -> Iterator[Comparison]:
-    """mvdet's fused pyramid in eager PyTorch against both runtimes on as many threads; below 1 the runtime is faster.
+    """Mvdet's fused pyramid in eager PyTorch against both runtimes on as many threads; below 1 the runtime is faster.
 
     The graph is exported for the very size, and its sizes are constants: what a runtime can do best.
 

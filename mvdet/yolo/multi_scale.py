@@ -117,7 +117,7 @@ class MultiScaleDetectionTrainer(DetectionTrainer):
                 )
 
     def build_dataset(self, img_path: str, mode: str = "train", batch: int = 16) -> Any:
-        """ultralytics' data set; for training, one that is asked for `(height, width, index)`."""
+        """Ultralytics' data set; for training, one that is asked for `(height, width, index)`."""
         if mode != "train":
             return super().build_dataset(img_path, mode, batch)
         pairs = self.size_range.pairs(self.args.imgsz, batch, self.stride)
@@ -126,7 +126,7 @@ class MultiScaleDetectionTrainer(DetectionTrainer):
         return SizedDataset(dataset, pairs, self.args)
 
     def get_dataloader(self, dataset_path: str, batch_size: int = 16, rank: int = 0, mode: str = "train") -> Any:
-        """ultralytics' loader; for training, one that follows the sampler's plan."""
+        """Ultralytics' loader; for training, one that follows the sampler's plan."""
         loader = super().get_dataloader(dataset_path, batch_size, rank, mode)
         if mode != "train":
             return loader

@@ -167,5 +167,6 @@ def apply_late_patches() -> None:
     What is patched belongs to a model, and there is none before that. Calling it again changes nothing.
     """
     for patch in LATE_PATCHES:
-        if patch.module in sys.modules:
+        owner = patch.target.partition(".")[0]
+        if hasattr(sys.modules.get(patch.module), owner):  # while it is being imported, it may have no such class yet
             patch.apply()

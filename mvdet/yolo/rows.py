@@ -31,7 +31,8 @@ HEADS: dict[str, tuple[str, tuple[tuple[int, ...], ...]]] = {
 
 class Sources(list[int]):
     """The rows that a head reads. As a number it is the last of them: `parse_model` looks up the channels of what a
-    row that it does not know reads, and expects one row there."""
+    row that it does not know reads, and expects one row there.
+    """
 
     def __index__(self) -> int:
         return self[-1]

@@ -1,4 +1,3 @@
-
 import json
 from pathlib import Path
 from typing import Any
@@ -43,7 +42,6 @@ def test_problems(mask: object, problem: str) -> None:
 
 def test_size_is_needed() -> None:
     assert "width and height" in (mask_problem({"size": [4, 6], "counts": [24]}, None, None) or "")
-
 
 
 Json = dict[str, Any]

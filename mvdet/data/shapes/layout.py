@@ -43,7 +43,7 @@ class Placement:
         return signed_distance(CLASSES[self.label], *self.frame(x1, y1, x2, y2), self.radius)
 
     def window(self, margin: float = 1.0) -> tuple[int, int, int, int]:
-        """xyxy pixel window around the object; may reach out of the picture."""
+        """Xyxy pixel window around the object; may reach out of the picture."""
         reach = self.radius + margin
         return (
             math.floor(self.x - reach),

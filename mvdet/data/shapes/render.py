@@ -116,7 +116,7 @@ def _crop(canvas: Canvas, box: tuple[int, int, int, int]) -> tuple[Canvas, int, 
 
 
 def _centred_grid(height: int, width: int) -> tuple[Field, Field]:
-    """x and y of every pixel from the middle of the picture, each [height, width] float32."""
+    """X and y of every pixel from the middle of the picture, each [height, width] float32."""
     x = np.arange(width, dtype=np.float32) - width / 2.0
     y = np.arange(height, dtype=np.float32) - height / 2.0
     return np.broadcast_to(x[None, :], (height, width)), np.broadcast_to(y[:, None], (height, width))

@@ -73,7 +73,8 @@ def output_names(files: Sequence[Path]) -> dict[Path, PurePath]:
 
 def mask_names(names: Mapping[Path, PurePath], folder: str) -> dict[Path, PurePath]:
     """What the mask of each file is called, as `output_names` calls its copy: a PNG file in `folder`; of a video, a
-    folder there for those of its frames. None is called like a copy."""
+    folder there for those of its frames. None is called like a copy.
+    """
     wanted = (PurePath(folder, name).with_suffix("" if name.suffix == ".mp4" else ".png") for name in names.values())
     return dict(zip(names, _no_two_alike(wanted, names.values()), strict=True))
 

@@ -24,7 +24,8 @@ Stride = tuple[int, int]
 def window_starts(length: int, window: int, stride: int) -> list[int]:
     """Where windows begin along a side of `length`, at least that of one window: at 0, `stride` apart, the last at the
     end, so that every pixel is covered; closer than `stride` to the one before where the length is no whole number of
-    strides."""
+    strides.
+    """
     return [*range(0, length - window, stride), length - window]
 
 

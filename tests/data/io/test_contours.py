@@ -1,4 +1,3 @@
-
 import cv2
 import numpy as np
 import pytest
@@ -24,8 +23,6 @@ def test_an_empty_mask_has_no_box(shape: tuple[int, int]) -> None:
 def test_mask_must_be_two_dimensional() -> None:
     with pytest.raises(ValueError, match=r"\[H, W\].*\(2, 3, 4\)"):
         mask_box(np.ones((2, 3, 4), dtype=bool))
-
-
 
 
 def rasterise(polygon: Polygon, height: int, width: int) -> Mask:

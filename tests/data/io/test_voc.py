@@ -1,4 +1,3 @@
-
 import os
 from pathlib import Path
 
@@ -78,8 +77,6 @@ def test_image_lists(tmp_path: Path) -> None:
     file.write_text("\n")
     with pytest.raises(ValueError, match=r"train.txt: lists no image"):
         read_image_list(file)
-
-
 
 
 def test_palette_is_vocs() -> None:

@@ -1,4 +1,3 @@
-
 import contextlib
 import copy
 import io
@@ -25,7 +24,6 @@ def test_known_overlaps() -> None:
 @pytest.mark.parametrize(("n", "m"), [(0, 3), (3, 0), (0, 0)])
 def test_nothing(n: int, m: int) -> None:
     assert box_iou([[0, 0, 1, 1]] * n, [[0, 0, 1, 1]] * m).shape == (n, m)
-
 
 
 Json = dict[str, Any]

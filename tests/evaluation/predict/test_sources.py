@@ -84,8 +84,6 @@ def test_originals_are_not_overwritten(tmp_path: Path) -> None:
     check_not_overwritten([tmp_path / "a.jpg"], [tmp_path / "b.jpg"])
 
 
-
-
 def write(file: Path, count: int = 10, fps: float = 12.5) -> None:
     with VideoWriter(file, fps, 96, 64) as writer:
         for index in range(count):
