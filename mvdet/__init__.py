@@ -9,6 +9,7 @@ from importlib import import_module
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from mvdet.backbones.cpu import tune_cpu_memory
     from mvdet.backbones.variants import list_backbones
     from mvdet.checkpoints.convert import export_state_dict
     from mvdet.checkpoints.load import load_weights
@@ -24,6 +25,7 @@ __all__ = [
     "list_backbones",
     "list_models",
     "load_weights",
+    "tune_cpu_memory",
 ]
 
 # Public name -> module that defines it.
@@ -34,6 +36,7 @@ _EXPORTS = {
     "list_models": "mvdet.models.registry",
     "export_state_dict": "mvdet.checkpoints.convert",
     "load_weights": "mvdet.checkpoints.load",
+    "tune_cpu_memory": "mvdet.backbones.cpu",
 }
 
 

@@ -15,7 +15,7 @@ def init_weights(module: nn.Module) -> None:
     transformer layers and those of the inverted residuals, ends in zeros, so that it starts as the identity (Goyal et
     al., 2017, arXiv:1706.02677, section 5.1).
 
-    What each step gave is measured in the README, section BCCD.
+    docs/results.md, section BCCD, says what each step gave.
     """
     for layer in module.modules():
         if isinstance(layer, nn.Linear):

@@ -22,9 +22,9 @@ def with_channels_last_gradient(x: Tensor) -> Tensor:
     """`x` [B, C, H, W], whose gradient is laid out in channels_last before it goes on.
 
     Many losses give a gradient in the default layout (that of a mean, for one). Where it meets maps in channels_last,
-    PyTorch's kernels fall back to strided ones: on two CPU cores, the backward pass of a batch normalisation of
-    [8, 32, 128, 128] takes 32 ms in place of 3, and the mixture goes on through all earlier layers.
+    PyTorch's kernels fall back to strided ones, and the mixture goes on through all earlier layers.
     """
     if exporting() or not (torch.is_grad_enabled() and x.requires_grad):
         return x
-    return _ChannelsLastGradient.apply(x)
+    out: Tensor = _ChannelsLastGradient.apply(x)
+    return out

@@ -4,7 +4,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from mvdet.backbones.layers import Conv2d, ConvNormAct, Linear, SiLU
+from mvdet.backbones.layers import ConvNormAct, SiLU
 from mvdet.backbones.tokens import resize_to, split_patches, stretch_to_even
 
 
@@ -15,17 +15,19 @@ class Attention(nn.Module):
         super().__init__()
         self.num_heads = num_heads
         self.head_dim = dim // num_heads
-        self.qkv = Linear(dim, 3 * dim)
-        self.proj = Linear(dim, dim)
+        self.qkv = nn.Linear(dim, 3 * dim)
+        self.proj = nn.Linear(dim, dim)
 
     def forward(self, x: Tensor) -> Tensor:
+        """[B, N, C] -> [B, N, C]."""
         # Chunks, not one permuted view: their gradients are joined by one concatenation, without a transposition.
         q, k, v = (
             part.unflatten(-1, (self.num_heads, self.head_dim)).transpose(1, 2)  # [B, N, C] -> [B, heads, N, C/heads]
             for part in self.qkv(x).chunk(3, dim=-1)
         )
-        out = F.scaled_dot_product_attention(q, k, v)
-        return self.proj(out.transpose(1, 2).flatten(2))  # [B, heads, N, C/heads] -> [B, N, C]
+        out: Tensor = F.scaled_dot_product_attention(q, k, v)
+        out = self.proj(out.transpose(1, 2).flatten(2))  # [B, heads, N, C/heads] -> [B, N, C]
+        return out
 
 
 class TransformerLayer(nn.Module):
@@ -36,11 +38,13 @@ class TransformerLayer(nn.Module):
         self.norm1 = nn.LayerNorm(dim)
         self.attn = Attention(dim, num_heads)
         self.norm2 = nn.LayerNorm(dim)
-        self.ffn = nn.Sequential(Linear(dim, ffn_dim), SiLU(), Linear(ffn_dim, dim))
+        self.ffn = nn.Sequential(nn.Linear(dim, ffn_dim), SiLU(), nn.Linear(ffn_dim, dim))
 
     def forward(self, x: Tensor) -> Tensor:
+        """[B, N, C] -> [B, N, C]."""
         x = x + self.attn(self.norm1(x))
-        return x + self.ffn(self.norm2(x))
+        x = x + self.ffn(self.norm2(x))
+        return x
 
 
 class MobileViTBlock(nn.Module):
@@ -60,7 +64,7 @@ class MobileViTBlock(nn.Module):
     def __init__(self, channels: int, *, attention_dim: int, depth: int, num_heads: int, ffn_ratio: int) -> None:
         super().__init__()
         self.local_conv = ConvNormAct(channels, channels, 3)
-        self.local_proj = Conv2d(channels, attention_dim, 1, bias=False)
+        self.local_proj = nn.Conv2d(channels, attention_dim, 1, bias=False)
         self.transformer = nn.Sequential(
             *(
                 TransformerLayer(attention_dim, num_heads=num_heads, ffn_dim=ffn_ratio * attention_dim)
@@ -72,6 +76,7 @@ class MobileViTBlock(nn.Module):
         self.fusion = ConvNormAct(2 * channels, channels, 3)
 
     def forward(self, x: Tensor) -> Tensor:
+        """[B, C, H, W] -> [B, C, H, W]."""
         height, width = x.shape[-2:]
         local = self.local_proj(self.local_conv(x))
         local = stretch_to_even(local, align_corners=False).permute(0, 2, 3, 1)  # [B, C, H, W] -> [B, H, W, C]
@@ -84,4 +89,5 @@ class MobileViTBlock(nn.Module):
         out = tokens.reshape(batch, 2, 2, rows, cols, dim)
         out = out.permute(0, 3, 1, 4, 2, 5).flatten(3, 4).flatten(1, 2).permute(0, 3, 1, 2)
         out = self.project(resize_to(out, height, width, align_corners=False))
-        return self.fusion(torch.cat((x, out), dim=1))
+        fused: Tensor = self.fusion(torch.cat((x, out), dim=1))
+        return fused

@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor, nn
 
-from mvdet.backbones.layers import Conv2d, ConvNormAct, SiLU
+from mvdet.backbones.layers import ConvNormAct, SiLU
 from mvdet.backbones.tokens import split_patches, stretch_to_even
 
 
@@ -20,11 +20,12 @@ class LinearAttention(nn.Module):
     def __init__(self, dim: int) -> None:
         super().__init__()
         self.dim = dim
-        self.qkv = Conv2d(dim, 1 + 2 * dim, 1)
-        self.proj = Conv2d(dim, dim, 1)
+        self.qkv = nn.Conv2d(dim, 1 + 2 * dim, 1)
+        self.proj = nn.Conv2d(dim, dim, 1)
         self.register_buffer("position_mask", torch.eye(4), persistent=False)
 
     def forward(self, x: Tensor) -> Tensor:
+        """[B, C, H, W] -> [B, C, H, W], H and W even."""
         qkv = self.qkv(x).permute(0, 2, 3, 1)  # [B, 1+2C, H, W] -> [B, H, W, 1+2C], a view in channels_last
         patches = split_patches(qkv)  # [B, h, 2, w, 2, 1+2C], a view
         # In place: the keys keep this storage alive for the backward pass anyway.
@@ -37,8 +38,9 @@ class LinearAttention(nn.Module):
         # A position's weights are zero at the other three: [B, 4, h, 2, w, 2] -> [B, 4, H*W]
         scores = (scores.unsqueeze(1) * self.position_mask.view(4, 1, 2, 1, 2)).flatten(2)
         context = scores @ key.flatten(1, 4)  # [B, 4, H*W] x [B, H*W, C] -> [B, 4, C]
-        out = value * context.unflatten(1, (1, 2, 1, 2))  # [B, h, 2, w, 2, C]
-        return self.proj(out.flatten(3, 4).flatten(1, 2).permute(0, 3, 1, 2))
+        out: Tensor = value * context.unflatten(1, (1, 2, 1, 2))  # [B, h, 2, w, 2, C]
+        out = self.proj(out.flatten(3, 4).flatten(1, 2).permute(0, 3, 1, 2))
+        return out
 
 
 class LinearTransformerLayer(nn.Module):
@@ -49,11 +51,13 @@ class LinearTransformerLayer(nn.Module):
         self.norm1 = nn.GroupNorm(1, dim)
         self.attn = LinearAttention(dim)
         self.norm2 = nn.GroupNorm(1, dim)
-        self.ffn = nn.Sequential(Conv2d(dim, ffn_dim, 1), SiLU(), Conv2d(ffn_dim, dim, 1))
+        self.ffn = nn.Sequential(nn.Conv2d(dim, ffn_dim, 1), SiLU(), nn.Conv2d(ffn_dim, dim, 1))
 
     def forward(self, x: Tensor) -> Tensor:
+        """[B, C, H, W] -> [B, C, H, W], H and W even."""
         x = x + self.attn(self.norm1(x))
-        return x + self.ffn(self.norm2(x))
+        x = x + self.ffn(self.norm2(x))
+        return x
 
 
 class MobileViTv2Block(nn.Module):
@@ -70,7 +74,7 @@ class MobileViTv2Block(nn.Module):
     def __init__(self, channels: int, *, attention_dim: int, depth: int, ffn_ratio: int, dilation: int) -> None:
         super().__init__()
         self.local_conv = ConvNormAct(channels, channels, 3, dilation=dilation, groups=channels)
-        self.local_proj = Conv2d(channels, attention_dim, 1, bias=False)
+        self.local_proj = nn.Conv2d(channels, attention_dim, 1, bias=False)
         self.transformer = nn.Sequential(
             *(LinearTransformerLayer(attention_dim, ffn_dim=ffn_ratio * attention_dim) for _ in range(depth))
         )
@@ -78,6 +82,8 @@ class MobileViTv2Block(nn.Module):
         self.project = ConvNormAct(attention_dim, channels, 1, act=None)
 
     def forward(self, x: Tensor) -> Tensor:
+        """[B, C, H, W] -> [B, C, H', W'], each side rounded up to even."""
         x = stretch_to_even(x, align_corners=True)
         x = self.transformer(self.local_proj(self.local_conv(x)))
-        return self.project(self.norm(x))
+        x = self.project(self.norm(x))
+        return x

@@ -6,13 +6,13 @@ from itertools import pairwise
 import torch
 from torch import Tensor, nn
 
-from mvdet.backbones.freed_memory import keep_freed_memory
+from mvdet.backbones.fusing import fuse
 from mvdet.backbones.init import init_weights
-from mvdet.backbones.layers import ConvNormAct, InvertedResidual, fuse
+from mvdet.backbones.layers import ConvNormAct, InvertedResidual
 from mvdet.backbones.layout import with_channels_last_gradient
 from mvdet.backbones.mobilevit_block import MobileViTBlock
 from mvdet.backbones.mobilevitv2_block import MobileViTv2Block
-from mvdet.backbones.tokens import exporting, resize_to
+from mvdet.backbones.tokens import resize_to
 from mvdet.backbones.variants import StageSpec, VariantSpec
 
 LEVEL_STRIDES = (2, 4, 8, 16, 32)
@@ -89,7 +89,7 @@ class MobileViTBackbone(nn.Module):
             ValueError: if `images` is not a batch of images with `in_channels` channels.
             TypeError: if `images` is not floating point.
         """
-        trunk = self._trunk(images)
+        trunk = self.forward_trunk(images)
         height, width = images.shape[-2:]
         if self.spec.version == 1:
             return trunk
@@ -100,15 +100,21 @@ class MobileViTBackbone(nn.Module):
 
     def forward_last(self, images: Tensor) -> Tensor:
         """The deepest map alone, as the network itself goes on with it: v2's has odd sizes rounded up to even."""
-        return self._trunk(images)[-1]
+        return self.forward_trunk(images)[-1]
 
-    def _trunk(self, images: Tensor) -> list[Tensor]:
+    def forward_trunk(self, images: Tensor) -> list[Tensor]:
+        """The maps as the network itself goes on with them, for heads that do as the published ones: v2's are even.
+
+        As `forward`, but on MobileViTv2 the sizes of maps from stride 8 on are rounded up to even ones.
+
+        Raises:
+            ValueError: if `images` is not a batch of images with `in_channels` channels.
+            TypeError: if `images` is not floating point.
+        """
         if images.dim() != 4 or images.shape[1] != self.in_channels:
             raise ValueError(f"images must be [B, {self.in_channels}, H, W], got {list(images.shape)}")
         if not images.is_floating_point():
             raise TypeError(f"images must be floating point in [0, 1], got {images.dtype}")
-        if not (torch.is_grad_enabled() or exporting() or torch.compiler.is_compiling()):
-            keep_freed_memory()
         x = self.stem(images.contiguous(memory_format=torch.channels_last))
         maps = []
         for level, stage in enumerate(self.stages):

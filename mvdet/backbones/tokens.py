@@ -14,7 +14,8 @@ from torch.nn import functional as F
 
 def exporting() -> bool:
     """Whether `torch.export`, `torch.jit.trace` or an ONNX export is recording a graph."""
-    return torch.jit.is_tracing() or torch.compiler.is_exporting()
+    tracing: bool = torch.jit.is_tracing()  # type: ignore[attr-defined, no-untyped-call]
+    return tracing or torch.compiler.is_exporting()
 
 
 def stretch_to_even(x: Tensor, *, align_corners: bool) -> Tensor:

@@ -61,7 +61,7 @@ def count(variant: str, *, size: int = 256) -> Counts:
     kept = _kept_bytes(model.train(), images)
     model.eval().fuse()
     with torch.no_grad():
-        model(images)  # packs weights
+        model(images)
     with torch.no_grad(), _Recorder() as recorder:
         model(images)
     with torch.no_grad(), FlopCounterMode(display=False) as flops:

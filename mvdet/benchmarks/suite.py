@@ -12,7 +12,6 @@ import torch
 import yaml
 
 from mvdet.backbones import VARIANTS
-from mvdet.backbones.freed_memory import SWITCH, keep_freed_memory
 from mvdet.benchmarks.comparison import Comparison, comparison_table, markdown, mean_table, plot_ratios
 from mvdet.resources import resource
 
@@ -78,7 +77,6 @@ def run(parts: Mapping[str, Part], settings: Settings) -> list[str]:
     Returns:
         One message for everything that must not be; none is fine.
     """
-    _leave_malloc_alone()
     settings.output.mkdir(parents=True, exist_ok=True)
     machine, threads = describe_machine(), torch.get_num_threads()
     print(machine, flush=True)
@@ -98,16 +96,6 @@ def run(parts: Mapping[str, Part], settings: Settings) -> list[str]:
         (settings.output / "tables.md").write_text("\n\n".join(pages) + "\n", encoding="utf-8")
         (settings.output / "results.json").write_text(json.dumps({"machine": machine, "rows": rows}, indent=1) + "\n")
     return errors
-
-
-def _leave_malloc_alone() -> None:
-    """In this process, whose others would not have what mvdet does to it; processes of their own are as they are."""
-    before = os.environ.get(SWITCH)
-    os.environ[SWITCH] = "0"
-    keep_freed_memory()  # which is decided once
-    del os.environ[SWITCH]
-    if before is not None:
-        os.environ[SWITCH] = before
 
 
 def describe_machine() -> str:

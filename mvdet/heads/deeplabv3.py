@@ -9,7 +9,8 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
-from mvdet.backbones.layers import Conv2d, ConvNormAct, fuse
+from mvdet.backbones.fusing import fuse
+from mvdet.backbones.layers import ConvNormAct
 
 ASPP_CHANNELS = {1: 256, 2: 512}
 """Of the published weights, by MobileViT version."""
@@ -102,7 +103,7 @@ class DeepLabV3Head(nn.Module):
         super().__init__()
         _check_classes(num_classes)
         self.aspp = ASPP(in_channels, aspp_channels, atrous_rates=atrous_rates, dropout=dropout)
-        self.classifier = Conv2d(aspp_channels, num_classes, 1)
+        self.classifier = nn.Conv2d(aspp_channels, num_classes, 1)
         self.to(memory_format=torch.channels_last)
 
     def forward(self, x: Tensor) -> Tensor:
@@ -135,7 +136,7 @@ class AuxiliaryHead(nn.Module):
         channels = max(in_channels // 4, AUX_MIN_CHANNELS)
         self.project = ConvNormAct(in_channels, channels, 3, act=nn.ReLU)
         self.dropout = nn.Dropout2d(dropout)
-        self.classifier = Conv2d(channels, num_classes, 1)
+        self.classifier = nn.Conv2d(channels, num_classes, 1)
         self.to(memory_format=torch.channels_last)
 
     def forward(self, x: Tensor) -> Tensor:

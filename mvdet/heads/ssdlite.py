@@ -5,7 +5,8 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
-from mvdet.backbones.layers import Conv2d, ConvNormAct, fuse
+from mvdet.backbones.fusing import fuse
+from mvdet.backbones.layers import ConvNormAct
 
 # Channels that the first two levels are projected to, and that the further ones have (ml-cvnets).
 PROJECTION_CHANNELS = (512, 256)
@@ -42,7 +43,7 @@ class SeparablePredictor(nn.Module):
     def __init__(self, in_channels: int, out_channels: int) -> None:
         super().__init__()
         self.depthwise = ConvNormAct(in_channels, in_channels, 3, groups=in_channels, act=None)
-        self.pointwise = Conv2d(in_channels, out_channels, 1)
+        self.pointwise = nn.Conv2d(in_channels, out_channels, 1)
 
     def forward(self, x: Tensor) -> Tensor:
         return self.pointwise(self.depthwise(x))
@@ -78,13 +79,13 @@ class SSDLiteHead(nn.Module):
         self.extras = nn.ModuleList(
             SeparableConv(cin, cout, stride=2) for cin, cout in zip(widths, EXTRA_CHANNELS, strict=False)
         )
-        self.pool_projection = Conv2d(EXTRA_CHANNELS[-1], POOL_CHANNELS, 1, bias=False)
+        self.pool_projection = nn.Conv2d(EXTRA_CHANNELS[-1], POOL_CHANNELS, 1, bias=False)
         outputs = [anchors * (BOX_OFFSETS + num_classes) for anchors in num_anchors]
         channels = (*PROJECTION_CHANNELS, *EXTRA_CHANNELS)
         self.predictors = nn.ModuleList(
             [SeparablePredictor(cin, cout) for cin, cout in zip(channels, outputs, strict=False)]
         )
-        self.predictors.append(Conv2d(POOL_CHANNELS, outputs[-1], 1))
+        self.predictors.append(nn.Conv2d(POOL_CHANNELS, outputs[-1], 1))
         for module in self.modules():
             if isinstance(module, nn.Conv2d):
                 nn.init.normal_(module.weight, std=INIT_STD)

@@ -87,7 +87,7 @@ class DeepLabV3(nn.Module):
             TypeError: if `images` is not floating point.
         """
         # The network's own maps: forward() would bring v2's back from even sizes, and blur them before the logits are.
-        maps = self.backbone._trunk(images)
+        maps = self.backbone.forward_trunk(images)
         logits = {"out": self.head(maps[-1])}
         if self.aux_head is not None:
             logits["aux"] = self.aux_head(maps[0])

@@ -133,11 +133,11 @@ def test_fuse_keeps_the_outputs(name: str, difference: Difference, randomise: Ra
     images = torch.rand(2, 3, 96, 64)
     wanted = [x.detach() for x in backbone(images)]
     with torch.no_grad():
-        folded_on_the_fly = backbone(images)
+        unfused = backbone(images)
         fused = backbone.fuse()(images)
         again = backbone.fuse()(images)
     assert not any(isinstance(m, nn.BatchNorm2d) for m in backbone.modules())
-    assert all(difference(x, y) < 1e-4 for x, y in zip(folded_on_the_fly, wanted, strict=True))
+    assert all(difference(x, y) < 1e-4 for x, y in zip(unfused, wanted, strict=True))
     assert all(difference(x, y) < 1e-4 for x, y in zip(fused, wanted, strict=True))
     assert all(torch.equal(x, y) for x, y in zip(again, fused, strict=True))
 
@@ -221,6 +221,42 @@ def test_torchscript_trace_keeps_batch_and_size_dynamic(
         for size in [(1, 3, 32, 32), (3, 3, 97, 131), (2, 3, 160, 224)]:
             images = torch.rand(size)
             assert all(difference(x, y) < 1e-5 for x, y in zip(traced(images), backbone(images), strict=True))
+
+
+@one_of_each_version
+def test_compiled_training_and_inference_have_no_graph_breaks(
+    name: str, difference: Difference, randomise: Randomise
+) -> None:
+    """Dynamo records the network whole (fullgraph); the graph's own numbers and gradients are those of eager mode."""
+    torch.compiler.reset()
+    backbone = create_backbone(name)
+    randomise(backbone)
+    images = torch.rand(2, 3, 64, 96)
+    compiled = torch.compile(backbone, fullgraph=True, backend="aot_eager")
+    gradients = []
+    for network in (backbone, compiled):
+        backbone.zero_grad()
+        sum(x.square().mean() for x in network(images)).backward()
+        gradients.append([p.grad.clone() for p in backbone.parameters() if p.grad is not None])
+    largest = max(g.abs().max() for g in gradients[0])  # a bias before a normalisation has none but rounding errors
+    assert all((x - y).abs().max() < 1e-4 * largest for x, y in zip(*gradients, strict=True))
+    backbone.eval().fuse()
+    with torch.inference_mode():
+        compiled = torch.compile(backbone, fullgraph=True, backend="aot_eager")
+        assert all(difference(x, y) < 1e-5 for x, y in zip(compiled(images), backbone(images), strict=True))
+
+
+@pytest.mark.slow
+@one_of_each_version
+def test_inductor_compiles_the_fused_network(name: str, difference: Difference, randomise: Randomise) -> None:
+    torch.compiler.reset()
+    backbone = create_backbone(name).eval()
+    randomise(backbone)
+    backbone.fuse()
+    images = torch.rand(1, 3, 64, 64)
+    with torch.inference_mode():
+        compiled = torch.compile(backbone, fullgraph=True)
+        assert all(difference(x, y) < 1e-4 for x, y in zip(compiled(images), backbone(images), strict=True))
 
 
 @one_of_each_version

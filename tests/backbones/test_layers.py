@@ -60,33 +60,6 @@ def test_synchronised_normalisation_is_folded_too() -> None:
     assert isinstance(synchronised.norm, torch.nn.Identity)
 
 
-def test_inference_folds_the_normalisation_and_training_does_not() -> None:
-    """The running statistics of `eval()` mode, the batch's in training, whatever the gradient mode."""
-    block = ConvNormAct(4, 8, 3)
-    torch.nn.init.uniform_(block.norm.running_mean, -0.5, 0.5)
-    torch.nn.init.uniform_(block.norm.running_var, 0.5, 1.5)
-    x = torch.randn(2, 4, 8, 8)
-    with torch.no_grad():
-        in_training = block(x)
-    torch.testing.assert_close(in_training, F.silu(F.batch_norm(block.conv(x), None, None, training=True)))
-    block.eval()
-    with_gradient = block(x)
-    with torch.no_grad():
-        without = block(x)
-    torch.testing.assert_close(without, with_gradient)
-    assert not torch.allclose(without, in_training, atol=1e-2)
-
-
-def test_a_watched_convolution_is_called() -> None:
-    """Hooks, counters of operations and pruning see every convolution in inference, too."""
-    block = ConvNormAct(4, 8, 3).eval()
-    calls = []
-    block.conv.register_forward_hook(lambda *_: calls.append("conv"))
-    with torch.no_grad():
-        block(torch.rand(1, 4, 8, 8))
-    assert calls == ["conv"]
-
-
 def test_a_normalisation_left_in_training_mode_uses_the_batch() -> None:
     block = ConvNormAct(4, 8, 3).eval()
     block.norm.train()
