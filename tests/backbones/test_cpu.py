@@ -107,7 +107,7 @@ def faults():
 
 with torch.no_grad():
     faults()
-    print(faults())
+    print(min(faults() for _ in range(3)))
 """
 
 
