@@ -1,7 +1,5 @@
 """YOLO label files: one text file an image, one row an object, coordinates as shares of width and height."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -14,7 +12,8 @@ def box_row(label: int, box: tuple[float, float, float, float], width: int, heig
     Args:
         label: class index, 0-based.
         box: xyxy pixel edges, inside the image.
-        width, height: of the image, in pixels.
+        width: of the image, in pixels.
+        height: of the image, in pixels.
 
     Raises:
         ValueError: the box has no area or reaches out of the image.

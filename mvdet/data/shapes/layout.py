@@ -1,7 +1,5 @@
 """Where the objects of a `shapes` picture lie: random, overlapping, none of them hidden too far to be found."""
 
-from __future__ import annotations
-
 import math
 from dataclasses import dataclass
 

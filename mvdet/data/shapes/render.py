@@ -1,7 +1,5 @@
 """Paint one picture of the `shapes` set."""
 
-from __future__ import annotations
-
 import colorsys
 import math
 

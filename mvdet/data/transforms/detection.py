@@ -4,8 +4,6 @@ The published recipe of SSDLite-MobileViT (Apple's ml-cvnets, `data/datasets/det
 photometric distortion, horizontal flip, plain resize.
 """
 
-from __future__ import annotations
-
 from typing import Any
 
 import numpy as np
@@ -199,7 +197,8 @@ def train_transform(
     distorted after the resize, where there are fewer pixels; ml-cvnets does it before.
 
     Args:
-        height, width: of the result, in pixels; the aspect ratio is not kept.
+        height: of the result, in pixels; the aspect ratio is not kept.
+        width: of the result, in pixels.
         sample_crop: `SampleCrop`.
         photometric: `PhotometricDistortion`.
         flip: probability of a horizontal flip.

@@ -1,7 +1,5 @@
 """Albumentations transforms of the picture itself: its colours and its size."""
 
-from __future__ import annotations
-
 import math
 import os
 from typing import Any

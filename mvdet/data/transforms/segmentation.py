@@ -4,8 +4,6 @@ The published recipe of DeepLabV3-MobileViT (Apple's ml-cvnets, `config/segmenta
 that the network is trained at, horizontal flip; photometric distortion since release 0.2.
 """
 
-from __future__ import annotations
-
 from typing import Any
 
 import cv2
@@ -71,7 +69,8 @@ def train_transform(
     Called with `image` and `mask`. What a small image leaves of the crop is black, and 255 in the mask.
 
     Args:
-        height, width: of the result, in pixels.
+        height: of the result, in pixels.
+        width: of the result, in pixels.
         scale: range of the random size: of the image's shorter side, relative to the shorter of height and width.
         photometric: `PhotometricDistortion`.
         flip: probability of a horizontal flip.

@@ -1,7 +1,5 @@
 """Mean intersection over union and pixel accuracy, from a matrix of counts that is summed over images and processes."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple

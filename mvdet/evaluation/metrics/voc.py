@@ -6,8 +6,6 @@ first and last pixel, so it adds 1 to every width; ours are pixel edges, where t
 such boxes both give the same IoU.
 """
 
-from __future__ import annotations
-
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -16,7 +14,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from mvdet.evaluation.ground_truth import GroundTruthObject, GroundTruthSource, read_ground_truth
+from mvdet.data.io.coco_json import GroundTruthSource, read_ground_truth
+from mvdet.data.io.ground_truth import GroundTruthObject
 from mvdet.evaluation.metrics.matching import box_iou
 from mvdet.evaluation.results import Result, ResultsSource, check_results
 
