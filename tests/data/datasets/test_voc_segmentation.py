@@ -5,8 +5,8 @@ import pytest
 import torch
 from PIL import Image
 
-from mvdet.data.datasets.coco import CocoDetection, coco_split
 from mvdet.class_names import VOC_SEGMENTATION_CLASSES
+from mvdet.data.datasets.coco import CocoDetection, coco_split
 from mvdet.data.datasets.voc import VocSegmentation
 from mvdet.data.io.masks import voc_palette
 from mvdet.data.shapes.dataset import CLASSES, render
