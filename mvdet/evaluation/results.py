@@ -72,7 +72,7 @@ def to_results(image_id: int, detections: Mapping[str, Tensor], category_ids: Se
 
 
 def _shortest(values: Tensor) -> list[float]:
-    """[n] floating, as Python numbers with the fewest digits that give the same float32 (or float64) back."""
+    """Values [n] as Python numbers with the fewest digits that give the same float32 (or float64) back."""
     if values.dtype == torch.float64:
         return [float(value) for value in values.tolist()]
     return [float(text) for text in values.float().numpy().astype(str)]

@@ -26,13 +26,13 @@ logger = logging.getLogger(__name__)
 
 
 class Transform(Protocol):
-    """What albumentations' `Compose` is."""
+    """A transform that can be seeded, as albumentations' `Compose`."""
 
     def __call__(self, **data: Any) -> Mapping[str, Any]:
-        """Takes and returns `image` [H, W, 3] uint8, and what the task has beside it."""
+        """Transform `image` [H, W, 3] uint8 together with what the task has beside it, each under its name."""
 
     def set_random_state(self, random_generator: np.random.Generator, py_random: random.Random) -> None:
-        """Makes all later draws come from these."""
+        """Make all later draws come from these generators."""
 
 
 TransformFactory = Callable[[int, int], Transform]
@@ -40,11 +40,11 @@ TransformFactory = Callable[[int, int], Transform]
 
 
 class Record(Protocol):
-    """One image, as its task describes it."""
+    """One image as its task describes it: with its files, and its objects or its label."""
 
     @property
     def image_id(self) -> int:
-        """Unique in the data set."""
+        """The image's id, unique in the data set."""
 
 
 AnyRecord = TypeVar("AnyRecord", bound=Record)

@@ -98,5 +98,5 @@ class ClassificationDataset(RecordDataset[LabelledImage, NDArray[np.uint8], Tran
 
 
 def stack_labels(targets: Sequence[Target]) -> Tensor:
-    """[B] int64 of the targets of a batch."""
+    """The labels of a batch's targets as one tensor [B] int64."""
     return torch.stack([target["label"] for target in targets])

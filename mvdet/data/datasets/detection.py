@@ -167,6 +167,6 @@ def _check_header(record: ImageRecord) -> None:
 
 
 def _areas(boxes: NDArray[np.float32]) -> NDArray[np.float32]:
-    """[n] of xyxy boxes [n, 4]."""
+    """Areas [n] of xyxy boxes [n, 4]."""
     sides = boxes[:, 2:] - boxes[:, :2]
     return np.asarray(sides[:, 0] * sides[:, 1])

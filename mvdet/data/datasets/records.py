@@ -27,7 +27,7 @@ ObjectRow = tuple[Box, int, float, bool, bool]
 
 
 def pack_objects(rows: Sequence[ObjectRow]) -> NDArray[np.void]:
-    """[n] array of `OBJECT_DTYPE`; n may be 0."""
+    """The rows as one array [n] of `OBJECT_DTYPE`; n may be 0."""
     return np.array(list(rows), dtype=OBJECT_DTYPE)
 
 
@@ -86,7 +86,7 @@ class Records(Sequence[ImageRecord]):
 
     @property
     def image_ids(self) -> NDArray[np.int64]:
-        """[number of images]."""
+        """The images' ids in the order of the records, int64 [number of images]."""
         return self._heads[:, 0]
 
     @property

@@ -17,7 +17,7 @@ _PNG_START, _PNG_END = b"\x89PNG\r\n\x1a\n", b"IEND\xaeB`\x82"
 _HEAD_BYTES = 65_536
 
 IMAGE_SUFFIXES = (".bmp", ".jp2", ".jpeg", ".jpg", ".pgm", ".png", ".ppm", ".tif", ".tiff", ".webp")
-"""Of the files that are taken for images in a folder; what OpenCV decodes on every platform."""
+"""Suffixes of the files in a folder that are taken for images: formats that OpenCV decodes on every platform."""
 
 
 class BadImageError(ValueError):

@@ -53,5 +53,5 @@ def write_labels(file: Path, rows: Sequence[str]) -> None:
 
 
 def _share(value: float) -> str:
-    """Six decimals: within 1e-3 pixels up to images of 2000 pixels."""
+    """A share as text with six decimals, which is within 1e-3 pixels in images of up to 2000 pixels."""
     return f"{value:.6f}".rstrip("0").rstrip(".")

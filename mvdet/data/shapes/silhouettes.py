@@ -11,7 +11,7 @@ PATTERNS = ("clouds", "stripes", "checks", "dots")
 
 
 def smoothstep(value: Field) -> Field:
-    """3 t^2 - 2 t^3 of a field in [0, 1]."""
+    """The smooth step 3 t^2 - 2 t^3 of a field in [0, 1]."""
     return value * value * (3.0 - 2.0 * value)
 
 

@@ -52,11 +52,11 @@ class RandomSize(A.DualTransform):
         return {"size": (max(1, round(height * factor)), max(1, round(width * factor)))}
 
     def apply(self, img: NDArray[np.uint8], size: tuple[int, int], **params: Any) -> NDArray[np.uint8]:
-        """[H, W, C] uint8 to [*size, C] uint8."""
+        """Resize an image [H, W, C] uint8 to [*size, C] uint8."""
         return AntialiasedResize(*size).apply(img, cv2.INTER_LINEAR)
 
     def apply_to_mask(self, mask: NDArray[np.uint8], size: tuple[int, int], **params: Any) -> NDArray[np.uint8]:
-        """[H, W] to `size`: each pixel is the nearest one, by its centre, as the image's interpolation has it."""
+        """Resize a mask [H, W]: each pixel is the nearest one by its centre, as the image's interpolation has it."""
         resized = cv2.resize(mask, size[::-1], interpolation=cv2.INTER_NEAREST_EXACT)
         return np.asarray(resized, dtype=mask.dtype)
 

@@ -49,7 +49,7 @@ BACKGROUND_IOU = 0.1
 
 
 class Verdict(StrEnum):
-    """What a detection is."""
+    """What became of a detection when it was compared with the ground truth."""
 
     CORRECT = "correct"
     IGNORED = "ignored"  # on a crowd or a difficult object of its class

@@ -40,7 +40,7 @@ class VocMetrics:
     iou_threshold: float
 
     def as_dict(self) -> dict[str, Any]:
-        """For json."""
+        """Everything, as json can hold it; None stands for a number that does not exist."""
         return {
             "iou_threshold": self.iou_threshold,
             "mean_11_points": self.mean_11_points,
