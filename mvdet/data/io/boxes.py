@@ -3,10 +3,12 @@
 import math
 from collections.abc import Sequence
 from numbers import Integral, Real
+from typing import TypeVar
 
 from mvdet.data.io.faults import Fault
 
 Box = tuple[float, float, float, float]
+Number = TypeVar("Number", int, float)
 
 
 def is_whole_number(value: object) -> bool:
@@ -62,7 +64,12 @@ def box_fault(box: Sequence[float], width: int, height: int) -> Fault | None:
     return None
 
 
-def clip_box(box: Box, width: int, height: int) -> Box:
-    """The part of an xyxy box that lies inside an image of `width` x `height` pixels."""
+def clip_box(
+    box: tuple[Number, Number, Number, Number], width: int, height: int
+) -> tuple[Number, Number, Number, Number]:
+    """The part of an xyxy box, or window of whole pixels, that lies inside an image of `width` x `height` pixels.
+
+    Of a box outside the image, what is returned ends before it begins.
+    """
     x1, y1, x2, y2 = box
-    return max(x1, 0.0), max(y1, 0.0), min(x2, float(width)), min(y2, float(height))
+    return max(x1, 0), max(y1, 0), min(x2, width), min(y2, height)
