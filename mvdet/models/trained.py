@@ -11,8 +11,7 @@ from mvdet.checkpoints.describe import WeightsInfo, describe_weights
 from mvdet.checkpoints.manifest import TASK_PREFIXES, PublishedWeights, find_published, manifest, published_for
 from mvdet.checkpoints.reading import read_torch
 from mvdet.checkpoints.torch_files import is_ultralytics_file
-from mvdet.class_names import COCO_CATEGORY_IDS, COCO_CLASSES
-from mvdet.data.datasets.voc import VOC_SEGMENTATION_CLASSES
+from mvdet.class_names import COCO_CATEGORY_IDS, COCO_CLASSES, VOC_SEGMENTATION_CLASSES
 from mvdet.data.transforms.classification import Interpolation, Resize
 from mvdet.models.registry import PREFIX, create_model, create_peer
 from mvdet.models.ssdlite import SSDLite

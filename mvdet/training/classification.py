@@ -10,7 +10,8 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from torchvision.transforms import v2
 
-from mvdet.data.datasets.classification import ClassificationDataset, Target, stack_labels
+from mvdet.data.datasets.base import Target
+from mvdet.data.datasets.classification import ClassificationDataset, stack_labels
 from mvdet.data.shapes.dataset import generate_classification
 from mvdet.data.transforms.classification import Interpolation, eval_transform, train_transform
 from mvdet.evaluation.metrics.classification import correct_at

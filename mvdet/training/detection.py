@@ -9,8 +9,9 @@ from torch import Tensor
 
 from mvdet.data.datasets.base import TransformFactory
 from mvdet.data.datasets.bccd import find_voc_folder
+from mvdet.data.datasets.base import Target
 from mvdet.data.datasets.coco import CocoDetection, coco_split
-from mvdet.data.datasets.detection import DetectionDataset, Target
+from mvdet.data.datasets.detection import DetectionDataset
 from mvdet.data.datasets.voc import VocDetection
 from mvdet.data.io.faults import DEFAULT_POLICY, BadDataPolicy
 from mvdet.data.io.voc import split_or_image_sets
@@ -135,7 +136,7 @@ class DetectionTask(TrainingTask):
         super().__init__(recipe, model, train, val, description)
         self._category_ids = val.category_ids
         self._found: list[tuple[int, list[Result]]] = []
-        self._ground_truth = val.coco_ground_truth()
+        self._ground_truth = val.ground_truth()
 
     def training_step(self, batch: tuple[Any, list[Target]], batch_idx: int) -> Tensor:
         """The sum of the detector's losses; raises as `checked_loss`."""
@@ -157,7 +158,7 @@ class DetectionTask(TrainingTask):
 
     def on_validation_epoch_end(self) -> None:
         """COCO's metrics of what all processes found, each image counted once."""
-        results = merge_ranks(self.gathered(self._found), [image["id"] for image in self._ground_truth["images"]])
+        results = merge_ranks(self.gathered(self._found), self._ground_truth.images)
         metrics = evaluate_coco(self._ground_truth, results)
         self.log_metrics({"AP": metrics.AP, "AP50": metrics.AP50, "AP75": metrics.AP75, "AR100": metrics.AR100})
 

@@ -10,10 +10,11 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from mvdet.class_names import VOC_SEGMENTATION_CLASSES
 from mvdet.data.datasets.base import TransformFactory
 from mvdet.data.datasets.masks import FolderSegmentation, read_class_names
 from mvdet.data.datasets.segmentation import SegmentationDataset
-from mvdet.data.datasets.voc import VOC_SEGMENTATION_CLASSES, VocSegmentation
+from mvdet.data.datasets.voc import VocSegmentation
 from mvdet.data.io.faults import DEFAULT_POLICY, BadDataPolicy
 from mvdet.data.io.masks import IGNORE_INDEX
 from mvdet.data.io.voc import split_or_image_sets

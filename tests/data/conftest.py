@@ -1,7 +1,5 @@
 """Data sets that several test modules look at."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterator
 from copy import deepcopy
 from pathlib import Path

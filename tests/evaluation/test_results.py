@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 from torch.utils.data import DistributedSampler
 
-from mvdet.evaluation.ground_truth import read_ground_truth
+from mvdet.data.io.coco_json import read_ground_truth
 from mvdet.evaluation.metrics.coco import evaluate_coco
 from mvdet.evaluation.results import check_results, merge_ranks, read_results, to_results, write_results
 

@@ -9,7 +9,7 @@ import torch
 from mvdet import create_model, export_state_dict
 from mvdet.checkpoints.download import places
 from mvdet.checkpoints.manifest import get_published
-from mvdet.data.datasets.voc import VOC_SEGMENTATION_CLASSES
+from mvdet.class_names import VOC_SEGMENTATION_CLASSES
 from mvdet.models.trained import TrainedClassifier, TrainedSegmenter, find_model, task_of
 
 

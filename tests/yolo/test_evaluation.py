@@ -87,7 +87,7 @@ def test_results_are_those_of_yolo_val_by_class_name(
         found[:, 2:] += found[:, :2]
         assert (found - boxes).abs().max() < 1e-2
     assert len({entry["category_id"] for entry in results}) > 1
-    assert evaluate_coco(images.coco_ground_truth(), results).detections == len(results)
+    assert evaluate_coco(images.ground_truth(), results).detections == len(results)
 
 
 def test_a_box_may_have_several_classes(data: Path, checkpoint: Path) -> None:

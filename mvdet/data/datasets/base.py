@@ -1,13 +1,12 @@
 """What data sets of every task share: images of any size on demand, random transforms that repeat, broken files."""
 
-from __future__ import annotations
-
+import copy
 import logging
 import random
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any, Generic, Protocol, TypeVar
+from typing import Any, Generic, Protocol, Self, TypeVar
 
 import numpy as np
 import torch
@@ -27,13 +26,13 @@ logger = logging.getLogger(__name__)
 
 
 class Transform(Protocol):
-    """What albumentations' `Compose` is."""
+    """A transform that can be seeded, as albumentations' `Compose`."""
 
     def __call__(self, **data: Any) -> Mapping[str, Any]:
-        """Takes and returns `image` [H, W, 3] uint8, and what the task has beside it."""
+        """Transform `image` [H, W, 3] uint8 together with what the task has beside it, each under its name."""
 
     def set_random_state(self, random_generator: np.random.Generator, py_random: random.Random) -> None:
-        """Makes all later draws come from these."""
+        """Make all later draws come from these generators."""
 
 
 TransformFactory = Callable[[int, int], Transform]
@@ -41,26 +40,27 @@ TransformFactory = Callable[[int, int], Transform]
 
 
 class Record(Protocol):
-    """One image, as its task describes it."""
+    """One image as its task describes it: with its files, and its objects or its label."""
 
     @property
     def image_id(self) -> int:
-        """Unique in the data set."""
+        """The image's id, unique in the data set."""
 
 
 AnyRecord = TypeVar("AnyRecord", bound=Record)
 Loaded = TypeVar("Loaded")
+AnyTransform = TypeVar("AnyTransform")
 
 
-class RecordDataset(Dataset[Sample], ABC, Generic[AnyRecord, Loaded]):
+class RecordDataset(Dataset[Sample], ABC, Generic[AnyRecord, Loaded, AnyTransform]):
     """Base of the data sets that are a list of records; see `DetectionDataset` for what it promises.
 
     A subclass calls `_use` with its records once it has looked at them, reads one in `_load`, and makes the sample.
 
     Args:
         bad_data: holds the policy and what was found.
-        train: whether the targets are for training.
-        transform: builds the transform for a size; None returns stored images as they are.
+        train: whether the data set is for training, where another image may take the place of one that cannot be read.
+        transform: builds the transform for `(height, width)`; None returns stored images as they are.
         size: `(height, width)` of the images that an index alone gives.
         seed: of the transforms, 0 or more; None takes torch's generator.
 
@@ -71,7 +71,13 @@ class RecordDataset(Dataset[Sample], ABC, Generic[AnyRecord, Loaded]):
     records: Sequence[AnyRecord]
 
     def __init__(
-        self, bad_data: BadData, *, train: bool, transform: TransformFactory | None, size: Size, seed: int | None
+        self,
+        bad_data: BadData,
+        *,
+        train: bool,
+        transform: Callable[[int, int], AnyTransform] | None,
+        size: Size,
+        seed: int | None,
     ) -> None:
         if seed is not None and seed < 0:
             raise ValueError(f"seed must be at least 0, got {seed}")
@@ -80,9 +86,9 @@ class RecordDataset(Dataset[Sample], ABC, Generic[AnyRecord, Loaded]):
         self.transform = transform
         self.size = _checked_size(size)
         self.seed = seed
-        self._transforms: dict[Size, Transform] = {}
+        self._transforms: dict[Size, AnyTransform] = {}
         # In shared memory: workers, persistent ones too, see the epoch change, and tell which files they could not read
-        self._epoch = torch.zeros((), dtype=torch.int64).share_memory_()
+        self._epoch = _shared(torch.zeros((), dtype=torch.int64))
 
     @abstractmethod
     def _load(self, record: AnyRecord) -> Loaded:
@@ -95,6 +101,12 @@ class RecordDataset(Dataset[Sample], ABC, Generic[AnyRecord, Loaded]):
         """Choose the epoch that `seed` is combined with; workers that are running already follow."""
         self._epoch.fill_(epoch)
 
+    def with_transform(self, transform: Callable[[int, int], AnyTransform] | None, size: Size) -> Self:
+        """The same images under another transform, at another default size; epochs are set for both at once."""
+        other = copy.copy(self)
+        other.transform, other._transforms, other.size = transform, {}, _checked_size(size)
+        return other
+
     def summary(self) -> str:
         """What was left out, of the annotations and of the files that turned out unreadable since."""
         unreadable = int(self._unreadable.sum())
@@ -106,10 +118,14 @@ class RecordDataset(Dataset[Sample], ABC, Generic[AnyRecord, Loaded]):
         self.bad_data.finish()
         if not len(records):
             raise ValueError(f"{self.bad_data.source}: no usable image; {self.bad_data.summary()}")
-        self._unreadable = torch.zeros(len(records), dtype=torch.bool).share_memory_()
+        self._unreadable = _shared(torch.zeros(len(records), dtype=torch.bool))
 
     def _size_and_index(self, item: int | tuple[int, int, int]) -> tuple[Size, int]:
-        """Of what is asked for; raises ValueError for a size that cannot be, or that no transform could give."""
+        """The size and the index that are asked for.
+
+        Raises:
+            ValueError: a size that cannot be, or that no transform could give.
+        """
         if not isinstance(item, tuple):
             return self.size, item
         size = _checked_size(item[:2])
@@ -137,16 +153,25 @@ class RecordDataset(Dataset[Sample], ABC, Generic[AnyRecord, Loaded]):
                 logger.warning("%s; left out, the next image takes its place", message)
         raise ValueError(f"{self.bad_data.source}: not one of {len(self)} images can be read")
 
-    def _transformed(self, size: Size, index: int, **data: Any) -> Mapping[str, Any]:
-        """`data` after the transform for `size`, with the random state of `index`; there must be a transform."""
-        assert self.transform is not None
+    def _transform_for(self, size: Size) -> AnyTransform:
+        """The transform for a size, built when it is first asked for; there must be a `transform`."""
         if size not in self._transforms:
+            assert self.transform is not None
             self._transforms[size] = self.transform(*size)
-        transform = self._transforms[size]
+        return self._transforms[size]
+
+    def _seeds(self, index: int) -> np.random.SeedSequence:
+        """What a sample's random numbers come from: seed, epoch and index, or torch's generator without a seed."""
         if self.seed is None:
-            generator = np.random.default_rng(int(torch.randint(2**63 - 1, ())))
-        else:
-            generator = np.random.default_rng([self.seed, int(self._epoch), index % len(self)])
+            return np.random.SeedSequence(int(torch.randint(2**63 - 1, ())))
+        return np.random.SeedSequence([self.seed, int(self._epoch), index % len(self)])
+
+    def _transformed(
+        self: "RecordDataset[AnyRecord, Loaded, Transform]", size: Size, index: int, **data: Any
+    ) -> Mapping[str, Any]:
+        """`data` after the transform for `size`, with the random state of `index`; there must be a transform."""
+        transform = self._transform_for(size)
+        generator = np.random.default_rng(self._seeds(index))
         transform.set_random_state(generator, random.Random(int(generator.integers(2**63))))
         return transform(**data)
 
@@ -179,3 +204,8 @@ def _checked_size(size: Sequence[int]) -> Size:
     if height < 1 or width < 1:
         raise ValueError(f"size must be (height, width) of at least 1, got {tuple(size)}")
     return int(height), int(width)
+
+
+def _shared(values: Tensor) -> Tensor:
+    values.share_memory_()  # type: ignore[no-untyped-call]
+    return values

@@ -1,6 +1,4 @@
-"""Where BCCD comes from: a local copy, or the archive of its repository."""
-
-from __future__ import annotations
+"""BCCD, blood cells: from a local copy or its repository's archive, as it is or in YOLO's layout."""
 
 import logging
 import os
@@ -14,14 +12,21 @@ from pathlib import Path
 
 from PIL import Image as PilImage
 
+from mvdet.data.io.faults import Fault
 from mvdet.data.io.folders import build_dataset
 from mvdet.data.io.voc import VocAnnotation, read_annotation, read_image_list
 from mvdet.data.io.yolo import box_row, write_labels
 
 ARCHIVE_URL = "https://github.com/Shenggan/BCCD_Dataset/archive/refs/heads/master.zip"
 FOLDERS = ("JPEGImages", "Annotations", "ImageSets/Main")
+CLASSES = ("RBC", "WBC", "Platelets")
+SPLITS = ("train", "val", "test")
+SOURCE_VARIABLE = "MVDET_BCCD"
+VERSION = 1
 
 _TIMEOUT_S = 60.0
+
+logger = logging.getLogger(__name__)
 
 
 def find_data_folder(folder: Path) -> Path:
@@ -77,16 +82,6 @@ def download(url: str, folder: Path, source_variable: str) -> Path:
     with content:
         content.extractall(folder / "archive")
     return find_data_folder(folder / "archive")
-
-
-__all__ = ["ARCHIVE_URL", "CLASSES", "SPLITS", "Summary", "prepare"]
-
-CLASSES = ("RBC", "WBC", "Platelets")
-SPLITS = ("train", "val", "test")
-SOURCE_VARIABLE = "MVDET_BCCD"
-VERSION = 1
-
-logger = logging.getLogger(__name__)
 
 
 @dataclass
@@ -147,7 +142,8 @@ def find_voc_folder(root: str | Path, source: str | Path | None = None, *, url: 
 
     Args:
         root: the folder to keep the download in; complete or not there at all.
-        source, url: as for `prepare`.
+        source: a local copy, as for `prepare`.
+        url: of the repository's archive, a zip file.
 
     Returns:
         The folder that holds `JPEGImages`, `Annotations` and `ImageSets/Main`.
@@ -220,10 +216,8 @@ def _label_rows(annotation: VocAnnotation, summary: Summary) -> list[str]:
             )
         xmin, ymin, xmax, ymax = item.box
         what = f"{annotation.file.name}: object {number} ({item.name}), box {xmin:g}, {ymin:g}, {xmax:g}, {ymax:g}"
-        x1, y1, x2, y2 = item.edges
-        box = max(x1, 0.0), max(y1, 0.0), min(x2, float(width)), min(y2, float(height))
-        # xmin = xmax would be one pixel wide by VOC's rule; here it is a mouse click that drew nothing.
-        if xmin >= xmax or ymin >= ymax or box[0] >= box[2] or box[1] >= box[3]:
+        box = annotation.usable_box(item)
+        if isinstance(box, Fault):
             summary.left_out.append(what)
             logger.warning("BCCD: left out a box without area: %s", what)
             continue

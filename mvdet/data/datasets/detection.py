@@ -1,9 +1,6 @@
 """What every detection data set gives: images, targets in torchvision's contract, and its ground truth for scoring."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Sequence
-from typing import Any
 
 import cv2
 import numpy as np
@@ -11,19 +8,18 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from mvdet.data.datasets.base import RecordDataset, Sample, Size, Target, TransformFactory, with_good_files
+from mvdet.data.datasets.base import RecordDataset, Sample, Size, Target, Transform, TransformFactory, with_good_files
 from mvdet.data.datasets.records import ImageRecord, Records
 from mvdet.data.io.faults import BadData
+from mvdet.data.io.ground_truth import CocoImage, GroundTruth, GroundTruthObject, distinct_names
 from mvdet.data.io.images import check_header, check_size, read_image
-
-__all__ = ["OBJECT_INDEX", "DetectionDataset", "Sample", "Size", "Target", "TransformFactory", "collate", "init_worker"]
 
 OBJECT_INDEX = "object_index"
 """The label field that goes through a transform with the boxes: which object a box belongs to. All else about the
 object is looked up by it, because albumentations passes label fields through float32, which ids do not survive."""
 
 
-class DetectionDataset(RecordDataset[ImageRecord, NDArray[np.uint8]]):
+class DetectionDataset(RecordDataset[ImageRecord, NDArray[np.uint8], Transform]):
     """Images with boxes.
 
     `dataset[index]` gives an image at the default size, `dataset[height, width, index]` one at that size, which is what
@@ -51,7 +47,7 @@ class DetectionDataset(RecordDataset[ImageRecord, NDArray[np.uint8]]):
     another's place would count twice.)
 
     Args:
-        records: one for each image, with objects that passed `bad_data.box_fault`.
+        records: one for each image, with objects that passed `mvdet.data.io.boxes.box_fault`.
         class_names: by label, from label 1.
         category_ids: the annotations' own ids, parallel to `class_names`.
         bad_data: holds the policy and what was found in the annotations; its `finish()` is called here.
@@ -60,8 +56,8 @@ class DetectionDataset(RecordDataset[ImageRecord, NDArray[np.uint8]]):
             field; None returns stored images as they are.
         size: `(height, width)` of the images that an index alone gives.
         seed: of the transforms, 0 or more; None takes torch's generator.
-        check_files: look at every image file now (about 0.05 ms each). Without it, missing and broken ones are met when
-            they are read.
+        check_files: look at every image file now, at its header and its end. Without it, missing and broken ones are
+            met when they are read.
 
     Attributes:
         class_names, category_ids, records, bad_data, train, transform, size: as above.
@@ -124,35 +120,26 @@ class DetectionDataset(RecordDataset[ImageRecord, NDArray[np.uint8]]):
         }
         return torch.from_numpy(np.ascontiguousarray(image.transpose(2, 0, 1))), target  # [H, W, 3] -> [3, H, W]
 
-    def coco_ground_truth(self) -> dict[str, Any]:
-        """The annotations of all usable images as the content of a COCO json, for pycocotools or faster-coco-eval.
+    def ground_truth(self) -> GroundTruth:
+        """The annotations of all usable images, checked and ready for the metrics of `mvdet.evaluation.metrics`.
 
-        Objects to ignore (VOC's difficult) become crowds, `iscrowd` 1: pycocotools overwrites `ignore` with `iscrowd`
-        (`COCOeval._prepare`), and faster-coco-eval does the same, so this is the one way to say "neither hit nor miss"
-        to both; mmdetection's VOC converter does likewise. They match by the share of the detection that they cover,
-        any number of detections each; VOC itself asks for an IoU above 0.5. `difficult` 1, and `ignore` 1 as in the
-        COCO files made from VOC that are passed around, tell them from real crowds.
+        Objects to ignore (VOC's difficult) become crowds that are marked as difficult: pycocotools overwrites `ignore`
+        with `iscrowd` (`COCOeval._prepare`), and faster-coco-eval does the same, so this is the one way to say "neither
+        hit nor miss" to both; mmdetection's VOC converter does likewise. They match by the share of the detection that
+        they cover, any number of detections each; VOC itself asks for an IoU above 0.5.
         """
-        images, annotations = [], []
+        images, objects = {}, []
         for record in self.records:
             name = record.file.replace("\\", "/").rpartition("/")[2]
-            images.append({"id": record.image_id, "file_name": name, "width": record.width, "height": record.height})
-            for box, label, area, iscrowd, ignore, annotation_id in record.objects.tolist():
+            images[record.image_id] = CocoImage(record.image_id, name, record.width, record.height)
+            for box, label, area, iscrowd, ignore in record.objects.tolist():
                 x1, y1, x2, y2 = box.tolist()
-                annotations.append(
-                    {
-                        "id": annotation_id,
-                        "image_id": record.image_id,
-                        "category_id": self.category_ids[label - 1],
-                        "bbox": [x1, y1, x2 - x1, y2 - y1],
-                        "area": area,
-                        "iscrowd": int(iscrowd or ignore),
-                        "ignore": int(ignore),
-                        "difficult": int(ignore),
-                    }
-                )
-        categories = [{"id": i, "name": name} for i, name in zip(self.category_ids, self.class_names, strict=True)]
-        return {"info": {}, "images": images, "annotations": annotations, "categories": categories}
+                box_xywh = x1, y1, x2 - x1, y2 - y1
+                category_id = self.category_ids[label - 1]
+                crowd = iscrowd or ignore
+                objects.append(GroundTruthObject(record.image_id, category_id, box_xywh, area, crowd, ignore))
+        names = distinct_names(dict(zip(self.category_ids, self.class_names, strict=True)))
+        return GroundTruth(self.bad_data.source, images, names, tuple(objects))
 
     def _load(self, record: ImageRecord) -> NDArray[np.uint8]:
         image = read_image(record.file)
@@ -180,6 +167,6 @@ def _check_header(record: ImageRecord) -> None:
 
 
 def _areas(boxes: NDArray[np.float32]) -> NDArray[np.float32]:
-    """[n] of xyxy boxes [n, 4]."""
+    """Areas [n] of xyxy boxes [n, 4]."""
     sides = boxes[:, 2:] - boxes[:, :2]
     return np.asarray(sides[:, 0] * sides[:, 1])

@@ -1,7 +1,5 @@
 """Segmentation data in two folders: images, and masks of class numbers under the same names."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from pathlib import Path
 

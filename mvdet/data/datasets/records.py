@@ -1,13 +1,13 @@
 """The annotations of a detection data set in memory: one record an image, all of them packed into a few arrays."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import overload
 
 import numpy as np
 from numpy.typing import NDArray
+
+from mvdet.data.io.boxes import Box
 
 OBJECT_DTYPE = np.dtype(
     [
@@ -16,19 +16,18 @@ OBJECT_DTYPE = np.dtype(
         ("area", np.float32),
         ("iscrowd", np.bool_),
         ("ignore", np.bool_),
-        ("annotation_id", np.int64),
     ],
     align=True,  # torch takes no views of other strides
 )
 """One object: box xyxy in pixels of the stored image, inside it; label from 1; area in square pixels; `iscrowd` a COCO
 crowd; `ignore` an object that counts neither as found nor as missed (VOC's difficult)."""
 
-ObjectRow = tuple[tuple[float, float, float, float], int, float, bool, bool, int]
+ObjectRow = tuple[Box, int, float, bool, bool]
 """One object as a row for `pack_objects`, in the order of `OBJECT_DTYPE`."""
 
 
 def pack_objects(rows: Sequence[ObjectRow]) -> NDArray[np.void]:
-    """[n] array of `OBJECT_DTYPE`; n may be 0."""
+    """The rows as one array [n] of `OBJECT_DTYPE`; n may be 0."""
     return np.array(list(rows), dtype=OBJECT_DTYPE)
 
 
@@ -39,7 +38,8 @@ class ImageRecord:
     Attributes:
         file: path of the image.
         image_id: unique in the data set.
-        width, height: in pixels, as annotated.
+        width: in pixels, as annotated.
+        height: in pixels, as annotated.
         objects: [n] of `OBJECT_DTYPE`.
     """
 
@@ -48,36 +48,6 @@ class ImageRecord:
     width: int
     height: int
     objects: NDArray[np.void]
-
-    @property
-    def boxes(self) -> NDArray[np.float32]:
-        """[n, 4] xyxy pixels."""
-        return np.ascontiguousarray(self.objects["box"])
-
-    @property
-    def labels(self) -> NDArray[np.int64]:
-        """[n], from 1; 0 is the background."""
-        return np.ascontiguousarray(self.objects["label"])
-
-    @property
-    def area(self) -> NDArray[np.float32]:
-        """[n] square pixels: of the segment where the annotations give it, else of the box."""
-        return np.ascontiguousarray(self.objects["area"])
-
-    @property
-    def iscrowd(self) -> NDArray[np.bool_]:
-        """[n], COCO's crowds."""
-        return np.ascontiguousarray(self.objects["iscrowd"])
-
-    @property
-    def ignore(self) -> NDArray[np.bool_]:
-        """[n], VOC's difficult objects."""
-        return np.ascontiguousarray(self.objects["ignore"])
-
-    @property
-    def annotation_ids(self) -> NDArray[np.int64]:
-        """[n], unique in the data set."""
-        return np.ascontiguousarray(self.objects["annotation_id"])
 
 
 class Records(Sequence[ImageRecord]):
@@ -116,7 +86,7 @@ class Records(Sequence[ImageRecord]):
 
     @property
     def image_ids(self) -> NDArray[np.int64]:
-        """[number of images]."""
+        """The images' ids in the order of the records, int64 [number of images]."""
         return self._heads[:, 0]
 
     @property

@@ -1,7 +1,5 @@
 """What every segmentation data set gives: images and masks of class numbers."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
@@ -9,7 +7,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from mvdet.data.datasets.base import RecordDataset, Sample, Size, TransformFactory, with_good_files
+from mvdet.data.datasets.base import RecordDataset, Sample, Size, Transform, TransformFactory, with_good_files
 from mvdet.data.io.faults import BadData, Fault
 from mvdet.data.io.images import BadImageError, check_header, read_image
 from mvdet.data.io.masks import IGNORE_INDEX, read_mask
@@ -32,7 +30,7 @@ class MaskRecord:
     image_id: int
 
 
-class SegmentationDataset(RecordDataset[MaskRecord, Pair]):
+class SegmentationDataset(RecordDataset[MaskRecord, Pair, Transform]):
     """Images with a class number for every pixel.
 
     `dataset[index]` gives an image at the default size, `dataset[height, width, index]` one at that size, which is what
@@ -57,8 +55,8 @@ class SegmentationDataset(RecordDataset[MaskRecord, Pair]):
             stored images as they are.
         size: `(height, width)` of the images that an index alone gives.
         seed: of the transforms, 0 or more; None takes torch's generator.
-        check_files: look at every image file and read every mask now (about 0.5 ms each). Without it, missing and
-            broken ones are met when they are read.
+        check_files: look at every image file and read every mask now. Without it, missing and broken ones are met when
+            they are read.
 
     Attributes:
         class_names, records, bad_data, train, transform, size: as above.

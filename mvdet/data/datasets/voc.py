@@ -1,23 +1,16 @@
 """PASCAL VOC detection data, and any set in VOC's layout, straight from disk."""
 
-from __future__ import annotations
-
 import logging
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+from mvdet.class_names import VOC_CLASSES, VOC_SEGMENTATION_CLASSES
 from mvdet.data.datasets.base import Size, TransformFactory
 from mvdet.data.datasets.detection import DetectionDataset
 from mvdet.data.datasets.records import ImageRecord, ObjectRow, pack_objects
 from mvdet.data.datasets.segmentation import MaskRecord, SegmentationDataset
-from mvdet.data.io.faults import DEFAULT_POLICY, BadData, BadDataPolicy, Fault, box_fault, clip_box
-from mvdet.data.io.voc import ImageSet, VocAnnotation, VocObject, find_image_sets, image_files, read_annotation
-
-VOC_CLASSES = (
-    "aeroplane", "bicycle", "bird", "boat", "bottle", "bus", "car", "cat", "chair", "cow",
-    "diningtable", "dog", "horse", "motorbike", "person", "pottedplant", "sheep", "sofa", "train", "tvmonitor",
-)  # fmt: skip
-"""The 20 classes of VOC 2007 to 2012, in the order of the development kit's `VOCinit.m`."""
+from mvdet.data.io.faults import DEFAULT_POLICY, BadData, BadDataPolicy, Fault
+from mvdet.data.io.voc import ImageSet, find_image_sets, image_files, read_annotation
 
 FOLDERS = ("JPEGImages", "Annotations", "ImageSets/Main")
 
@@ -27,11 +20,9 @@ logger = logging.getLogger(__name__)
 class VocDetection(DetectionDataset):
     """A VOC folder: `JPEGImages`, `Annotations`, and the list `ImageSets/Main/{split}.txt`.
 
-    Boxes become pixel edges from 0 (see `mvdet.data.io.voc`). A box whose xmin equals its xmax, or ymin its ymax, has no
-    area: by VOC's rule it would be one pixel wide, but in real files it is a click that drew nothing. Objects marked
-    `difficult` are left out of training targets, and count neither as found nor as missed in evaluation. VOC has no
-    ids: images are numbered from 1 in the order of the lists, objects from 1 through the whole set. `area` is the
-    box's.
+    Boxes become pixel edges from 0 (see `mvdet.data.io.voc`, and `VocAnnotation.usable_box` for those that cannot be
+    used). Objects marked `difficult` are left out of training targets, and count neither as found nor as missed in
+    evaluation. VOC has no ids: images are numbered from 1 in the order of the lists. `area` is the box's.
 
     Args:
         root: a folder with `JPEGImages`, `Annotations` and `ImageSets/Main`; with `image_sets`, one that holds such
@@ -96,7 +87,7 @@ def _classes_found(folders: Sequence[Path]) -> tuple[str, ...]:
 def _records(sets: Sequence[ImageSet], class_names: Sequence[str], bad_data: BadData) -> Iterator[ImageRecord]:
     """The images of all lists with their usable objects; everything else is reported."""
     labels = {name: label for label, name in enumerate(class_names, start=1)}
-    image_id = annotation_id = 0
+    image_id = 0
     for folder, names in sets:
         files = image_files(folder / "JPEGImages")
         for name in names:
@@ -108,33 +99,18 @@ def _records(sets: Sequence[ImageSet], class_names: Sequence[str], bad_data: Bad
             annotation = read_annotation(annotation_file)
             rows: list[ObjectRow] = []
             for number, item in enumerate(annotation.objects, start=1):
-                annotation_id += 1
-                fault = _object_fault(item, annotation, labels)
-                if fault is None:
-                    x1, y1, x2, y2 = box = clip_box(item.edges, annotation.width, annotation.height)
-                    area = (x2 - x1) * (y2 - y1)
-                    rows.append((box, labels[item.name], area, False, item.difficult, annotation_id))
-                else:
+                box = annotation.usable_box(item) if item.name in labels else Fault.UNKNOWN_CATEGORY
+                if isinstance(box, Fault):
                     box_text = ", ".join(f"{value:g}" for value in item.box)
-                    allowed = f"; allowed are {', '.join(labels)}" if fault is Fault.UNKNOWN_CATEGORY else ""
-                    bad_data.report(fault, f"{annotation_file}: object {number} ({item.name}), box {box_text}{allowed}")
+                    allowed = f"; allowed are {', '.join(labels)}" if box is Fault.UNKNOWN_CATEGORY else ""
+                    bad_data.report(box, f"{annotation_file}: object {number} ({item.name}), box {box_text}{allowed}")
+                else:
+                    x1, y1, x2, y2 = box
+                    rows.append((box, labels[item.name], (x2 - x1) * (y2 - y1), False, item.difficult))
             file = files.get(name, f"{name}.jpg")
             yield ImageRecord(
                 str(folder / "JPEGImages" / file), image_id, annotation.width, annotation.height, pack_objects(rows)
             )
-
-
-def _object_fault(item: VocObject, annotation: VocAnnotation, labels: dict[str, int]) -> Fault | None:
-    if item.name not in labels:
-        return Fault.UNKNOWN_CATEGORY
-    xmin, ymin, xmax, ymax = item.box
-    if xmin >= xmax or ymin >= ymax:
-        return Fault.NO_AREA
-    return box_fault(item.edges, annotation.width, annotation.height)
-
-
-VOC_SEGMENTATION_CLASSES = ("background", *VOC_CLASSES)
-"""By class number."""
 
 
 class VocSegmentation(SegmentationDataset):

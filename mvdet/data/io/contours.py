@@ -4,8 +4,6 @@ Coordinates are pixel edges: the pixel in column 3 reaches from x = 3 to x = 4. 
 mask's box, and a polygon rasterised by pycocotools gives back the mask it came from.
 """
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
@@ -75,8 +73,7 @@ def class_mask(instances: Sequence[Instance], height: int, width: int) -> NDArra
 Polygon = NDArray[np.float64]
 
 THINNING_PX = 0.6
-"""How far a thinned contour may stray. On the `shapes` set 0.6 leaves 32 points an object and an IoU of 0.99 with the
-mask; 0.9 would leave 13 points and 0.97."""
+"""How far a thinned contour may stray: a compromise between few points and a polygon that still is the mask."""
 
 
 def trace_contours(mask: Mask) -> list[list[Polygon]]:

@@ -5,26 +5,19 @@ Two kinds of fault are told apart:
 - **Structure** that cannot be read (a json that is not COCO, XML that is not well-formed, no image list) is always an
   error: nothing behind it can be trusted.
 - **Items** (an image that is missing or cut short, a box without area or outside its image, an unknown category, an id
-  that occurs twice, a mask of another size than its image) follow the policy, "error" or "skip". The default is "skip":
-  issue 4 gives `error` as the default "for a structure that cannot be read", and real data has such items (BCCD has two
-  boxes without area).
+  that occurs twice, a mask of another size than its image) follow the policy, "error" or "skip". The default is "skip",
+  because real data has such items (BCCD has two boxes without area) and they must not keep anyone from training.
 
 A box that only partly leaves its image is no fault: it is clipped.
 """
 
-from __future__ import annotations
-
 import logging
-import math
 from collections import Counter
-from collections.abc import Sequence
 from enum import StrEnum
 from typing import Literal, get_args
 
 BadDataPolicy = Literal["error", "skip"]
 DEFAULT_POLICY: BadDataPolicy = "skip"
-
-Box = tuple[float, float, float, float]
 
 _LISTED = 10
 
@@ -45,6 +38,7 @@ class Fault(StrEnum):
     NO_AREA = "box without area"
     OUTSIDE = "box outside its image"
     BAD_AREA = "area that is not a number of 0 or more"
+    BAD_FLAG = "flag that is not 0 or 1"
     MISSING_MASK = "missing mask"
     UNREADABLE_MASK = "unreadable mask"
     NO_INDEX_MASK = "mask that holds no class numbers"
@@ -107,26 +101,3 @@ class BadData:
         if (rest := self.counts.total() - len(self._first)) > 0:
             lines.append(f"and {rest} more")
         return "\n  ".join(lines)
-
-
-def box_fault(box: Sequence[float], width: int, height: int) -> Fault | None:
-    """What makes a box unusable, if anything.
-
-    Args:
-        box: xyxy in pixels, edges from 0.
-        width, height: of its image, in pixels.
-    """
-    if len(box) != 4 or not all(math.isfinite(value) for value in box):
-        return Fault.NOT_A_BOX
-    x1, y1, x2, y2 = box
-    if x2 <= x1 or y2 <= y1:
-        return Fault.NO_AREA
-    if x2 <= 0 or y2 <= 0 or x1 >= width or y1 >= height:
-        return Fault.OUTSIDE
-    return None
-
-
-def clip_box(box: Box, width: int, height: int) -> Box:
-    """The part of an xyxy box that lies inside an image of `width` x `height` pixels."""
-    x1, y1, x2, y2 = box
-    return max(x1, 0.0), max(y1, 0.0), min(x2, float(width)), min(y2, float(height))

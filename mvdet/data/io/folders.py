@@ -1,7 +1,5 @@
 """Build a data set folder in one step: it is either complete or not there at all."""
 
-from __future__ import annotations
-
 import contextlib
 import json
 import os

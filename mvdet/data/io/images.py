@@ -1,7 +1,5 @@
 """Read image files, and notice the broken ones."""
 
-from __future__ import annotations
-
 import os
 from collections.abc import Iterator
 from pathlib import Path
@@ -19,7 +17,7 @@ _PNG_START, _PNG_END = b"\x89PNG\r\n\x1a\n", b"IEND\xaeB`\x82"
 _HEAD_BYTES = 65_536
 
 IMAGE_SUFFIXES = (".bmp", ".jp2", ".jpeg", ".jpg", ".pgm", ".png", ".ppm", ".tif", ".tiff", ".webp")
-"""Of the files that are taken for images in a folder; what OpenCV decodes on every platform."""
+"""Suffixes of the files in a folder that are taken for images: formats that OpenCV decodes on every platform."""
 
 
 class BadImageError(ValueError):
@@ -82,7 +80,7 @@ def check_size(file: str | Path, found: tuple[int, int], annotated: tuple[int, i
         )
 
 
-def check_header(file: str | Path, annotated: tuple[int, int]) -> None:
+def check_header(file: str | Path, annotated: tuple[int, int] | None = None) -> None:
     """Look at an image file without decoding it: the size in its header, and whether its end is there.
 
     JPEG and PNG are read here; files of other formats, which are rare in data sets, are decoded. (Pillow would read all
@@ -90,7 +88,7 @@ def check_header(file: str | Path, annotated: tuple[int, int]) -> None:
 
     Args:
         file: the image.
-        annotated: `(width, height)` in pixels.
+        annotated: `(width, height)` in pixels; None if any size will do.
 
     Raises:
         BadImageError: no such file, not an image, cut short, or of another size.
@@ -107,7 +105,8 @@ def check_header(file: str | Path, annotated: tuple[int, int]) -> None:
     if found is None or not complete:  # broken, or unusual: another format, a long header, bytes behind the end
         height, width, _ = read_image(file).shape
         found = width, height
-    check_size(file, found, annotated)
+    if annotated is not None:
+        check_size(file, found, annotated)
 
 
 def _is_cut_short(data: bytes) -> bool:

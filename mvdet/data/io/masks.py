@@ -1,7 +1,5 @@
 """Read and write masks: PNG files that hold a class number for every pixel."""
 
-from __future__ import annotations
-
 import zlib
 from io import BytesIO
 from pathlib import Path

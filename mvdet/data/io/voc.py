@@ -4,8 +4,6 @@ VOC counts pixels from 1 and includes the last one: xmin = 1 is the first column
 `VocObject.edges` turns that into pixel edges, xyxy from 0, which is what everything else in mvdet uses.
 """
 
-from __future__ import annotations
-
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -15,9 +13,11 @@ from xml.etree import ElementTree
 
 import numpy as np
 
+from mvdet.data.io.boxes import Box, box_fault, clip_box
 from mvdet.data.io.contours import Instance, class_mask
+from mvdet.data.io.faults import Fault
 from mvdet.data.io.folders import link_or_copy
-from mvdet.data.io.masks import voc_palette, write_mask
+from mvdet.data.io.masks import write_mask
 
 
 @dataclass(frozen=True)
@@ -31,12 +31,12 @@ class VocObject:
     """
 
     name: str
-    box: tuple[float, float, float, float]
+    box: Box
     difficult: bool = False
     truncated: bool = False
 
     @property
-    def edges(self) -> tuple[float, float, float, float]:
+    def edges(self) -> Box:
         """The box as pixel edges `(x1, y1, x2, y2)` from 0; `x2 - x1` is the width."""
         xmin, ymin, xmax, ymax = self.box
         return xmin - 1, ymin - 1, xmax, ymax
@@ -49,7 +49,8 @@ class VocAnnotation:
     Attributes:
         file: where it was read.
         filename: of the image, as written; empty where the file does not say.
-        width, height: of the image in pixels, as written.
+        width: of the image in pixels, as written.
+        height: of the image in pixels, as written.
         objects: in the file's order.
     """
 
@@ -58,6 +59,17 @@ class VocAnnotation:
     width: int
     height: int
     objects: tuple[VocObject, ...]
+
+    def usable_box(self, item: VocObject) -> Box | Fault:
+        """The part of an object's box inside the image, as pixel edges, or what makes the box unusable.
+
+        A box whose xmin equals its xmax, or ymin its ymax, has no area: by VOC's rule it would be one pixel wide, but
+        in real files it is a click that drew nothing.
+        """
+        xmin, ymin, xmax, ymax = item.box
+        if xmin >= xmax or ymin >= ymax:
+            return Fault.NO_AREA
+        return box_fault(item.edges, self.width, self.height) or clip_box(item.edges, self.width, self.height)
 
 
 def read_annotation(file: str | Path) -> VocAnnotation:
@@ -210,9 +222,6 @@ def split_or_image_sets(splits: Sequence[str]) -> dict[str, Any]:
     if len(splits) != 1:
         raise ValueError(f"several voc splits are written YEAR:SPLIT, as VOC2007:trainval, got {', '.join(splits)}")
     return {"split": splits[0]}
-
-
-__all__ = ["VocFolder", "voc_palette"]
 
 
 class VocFolder:

@@ -1,7 +1,5 @@
 """YOLO label files: one text file an image, one row an object, coordinates as shares of width and height."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -14,7 +12,8 @@ def box_row(label: int, box: tuple[float, float, float, float], width: int, heig
     Args:
         label: class index, 0-based.
         box: xyxy pixel edges, inside the image.
-        width, height: of the image, in pixels.
+        width: of the image, in pixels.
+        height: of the image, in pixels.
 
     Raises:
         ValueError: the box has no area or reaches out of the image.
@@ -54,5 +53,5 @@ def write_labels(file: Path, rows: Sequence[str]) -> None:
 
 
 def _share(value: float) -> str:
-    """Six decimals: within 1e-3 pixels up to images of 2000 pixels."""
+    """A share as text with six decimals, which is within 1e-3 pixels in images of up to 2000 pixels."""
     return f"{value:.6f}".rstrip("0").rstrip(".")

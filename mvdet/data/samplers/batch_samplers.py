@@ -1,4 +1,4 @@
-"""One size and one batch."""
+"""The batch samplers: one size, several sizes with a batch for each, several sizes with one batch."""
 
 from mvdet.data.samplers.planned import PlannedBatchSampler
 from mvdet.data.samplers.sizes import Size, SizeBatch, at_least, checked_size, image_sizes, size_batch_pairs
@@ -54,7 +54,7 @@ class MultiScaleBatchSampler(PlannedBatchSampler):
 
     Every step has about the pixels of the base, so small images make an epoch shorter in steps and in time (MobileViT,
     arXiv:2110.02178, section 3.2). It yields lists of `(height, width, index)`, which is what
-    `mvdet.data.datasets.detection.DetectionDataset` takes; epochs, processes and resumption are as in `PlannedBatchSampler`.
+    the data sets of `mvdet.data.datasets` take; epochs, processes and resumption are as in `PlannedBatchSampler`.
 
     Args:
         num_samples: of the data set.

@@ -44,7 +44,7 @@ class Share:
 
 def plan_steps(
     share: Share, batch_sizes: Sequence[int], *, seed: int, epoch: int, min_batch_size: int = 1
-) -> tuple[NDArray, NDArray]:
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """Draw what every step is, uniformly from `batch_sizes`, until the samples are used up.
 
     A last step of fewer samples than `min_batch_size` takes what it lacks from the step before, if that can spare it.
@@ -158,10 +158,16 @@ class PlannedBatchSampler(Sampler[list[SizedIndex]]):
         self._growth_epochs = at_least("growth_epochs", growth_epochs, 0)
         self._min_batch_size = at_least("min_batch_size", min_batch_size, 1)
         self._done = 0  # steps given out
-        own = {"num_samples": num_samples, "shuffle": shuffle, "seed": seed, "num_replicas": num_replicas}
-        own |= {"growth_epochs": growth_epochs, "min_batch_size": min_batch_size, "repeat": repeat}
-        own |= {"growth_epochs": growth_epochs, "repeat": repeat}
-        self._settings = {name: _plain(value) for name, value in (own | dict(settings)).items()}
+        everyones = {
+            "num_samples": num_samples,
+            "shuffle": shuffle,
+            "seed": seed,
+            "num_replicas": num_replicas,
+            "growth_epochs": growth_epochs,
+            "min_batch_size": min_batch_size,
+            "repeat": repeat,
+        }
+        self._settings = {name: _plain(value) for name, value in (everyones | dict(settings)).items()}
 
     @property
     def sampler(self) -> Self:

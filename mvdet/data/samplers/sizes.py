@@ -71,8 +71,12 @@ def size_batch_pairs(
     arXiv:2110.02178, section 3.2 and its appendix on the sampler; ml-cvnets, `data/sampler/utils.py`).
 
     Args:
-        base_size, min_size, max_size, num_sizes, divisor: as for `image_sizes`.
+        base_size: (height, width) that the batch is given for, as for `image_sizes`.
         base_batch_size: images of one process in a step at `base_size`.
+        min_size: the smallest (height, width).
+        max_size: the largest.
+        num_sizes: how many sizes the range is divided into.
+        divisor: what every side shall be a multiple of.
         max_pixels: the most pixels, images x height x width, that one process may have in a step. Batches are cut to
             it, the base's too.
 

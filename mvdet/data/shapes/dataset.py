@@ -16,15 +16,14 @@ Picture k of a split is decided by (seed, split, k) alone: the same pixels and l
 pictures there are. The bytes of the JPEG files, and so the pixels read back from them, also depend on Pillow's encoder.
 """
 
-from __future__ import annotations
-
 import operator
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 from PIL import Image as PilImage
 
-from mvdet.data.io.coco_writer import CocoAnnotations
+from mvdet.data.io.coco_json import CocoAnnotations
 from mvdet.data.io.contours import Image, Instance, class_mask
 from mvdet.data.io.folders import build_dataset
 from mvdet.data.io.voc import VocFolder
@@ -32,13 +31,27 @@ from mvdet.data.io.yolo import polygon_row, write_labels
 from mvdet.data.shapes.render import paint_picture
 from mvdet.data.shapes.silhouettes import CLASSES
 
-__all__ = ["CLASSES", "SPLITS", "generate", "render"]
+__all__ = [
+    "CLASSES",
+    "SEMANTIC_CLASSES",
+    "SPLITS",
+    "generate",
+    "generate_classification",
+    "generate_semantic",
+    "render",
+]
 
+SEMANTIC_CLASSES = ("background", *CLASSES)
+"""By the class number in the masks of `generate_semantic`."""
 SPLITS = ("train", "val")
 VERSION = 1
 """Part of a generated folder's settings; raise it when the same seed would give other pictures or files."""
 
+Counts = dict[str, int]
+
 _JPEG_QUALITY = 95
+_MARGIN = 0.15  # of the longer side, on each side of the object
+_LEAST_SIDE = 32  # pixels: on fewer, a star cannot be told from a circle
 _FIRST_ID = {"train": 1, "val": 1_000_001}  # COCO image ids, apart so that the two files can be merged
 
 
@@ -71,7 +84,8 @@ def generate(root: str | Path, *, num_train: int = 400, num_val: int = 100, seed
 
     Args:
         root: the folder to create.
-        num_train, num_val: number of pictures, 1 or more.
+        num_train: pictures to train on, 1 or more.
+        num_val: pictures to evaluate on, 1 or more.
         seed: 0 or more.
 
     Returns:
@@ -83,19 +97,26 @@ def generate(root: str | Path, *, num_train: int = 400, num_val: int = 100, seed
         ValueError: an argument is out of range.
         TypeError: a number that is not an integer.
     """
+    return _generate(root, "shapes", num_train, num_val, seed, _write)
+
+
+def _generate(
+    root: str | Path, name: str, num_train: int, num_val: int, seed: int, write: Callable[[Path, Counts, int], Counts]
+) -> Path:
+    """Build the folder `root` by `write`, which is given the folder, the pictures of each split, and the seed."""
     counts = {"train": _at_least(1, "num_train", num_train), "val": _at_least(1, "num_val", num_val)}
-    settings = {"dataset": "shapes", "version": VERSION, **counts, "seed": _at_least(0, "seed", seed)}
+    settings = {"dataset": name, "version": VERSION, **counts, "seed": _at_least(0, "seed", seed)}
     root = Path(root).expanduser().resolve()
-    build_dataset(root, settings, lambda folder: _write(folder, counts, seed))
+    build_dataset(root, settings, lambda folder: write(folder, counts, seed))
     return root
 
 
-def _write(root: Path, counts: dict[str, int], seed: int) -> dict[str, int]:
+def _write(root: Path, counts: Counts, seed: int) -> Counts:
     """Write all pictures and labels to an empty folder; returns the number of objects in each split."""
     (root / "annotations").mkdir()
     voc = VocFolder(root / "VOC", CLASSES)
     names: dict[str, list[str]] = {}
-    objects: dict[str, int] = {}
+    objects: Counts = {}
     for split, count in counts.items():
         images, labels = root / "images" / split, root / "labels" / split
         images.mkdir(parents=True)
@@ -128,19 +149,16 @@ def _at_least(least: int, name: str, value: int) -> int:
     return number
 
 
-_MARGIN = 0.15  # of the longer side, on each side of the object
-_LEAST_SIDE = 32  # pixels: on fewer, a star cannot be told from a circle
-
-
 def generate_classification(root: str | Path, *, num_train: int = 400, num_val: int = 100, seed: int = 0) -> Path:
     """Write the data set in ImageNet's layout, ROOT/{train,val}/CLASS/IMAGE.jpg, unless `root` holds it already.
 
-    Each object of 32 pixels or more in the pictures of `mvdet.data.shapes.dataset` becomes an image: the square around it with
-    a margin of 15%, as far as the picture reaches. Of the default numbers, these are 1,318 and 329 images.
+    Each object of 32 pixels or more in the pictures of `generate` becomes an image: the square around it with a margin
+    of 15 %, as far as the picture reaches. Of the default numbers, these are 1,318 and 329 images.
 
     Args:
         root: the folder to create.
-        num_train, num_val: number of pictures that objects are cut from, 1 or more.
+        num_train: pictures that the training images are cut from, 1 or more.
+        num_val: pictures that the others are cut from, 1 or more.
         seed: of the pictures, 0 or more.
 
     Returns:
@@ -151,16 +169,10 @@ def generate_classification(root: str | Path, *, num_train: int = 400, num_val: 
         RuntimeError: `root` was generated, but files have gone since.
         ValueError: an argument is out of range.
     """
-    if min(num_train, num_val) < 1:
-        raise ValueError(f"num_train and num_val must be at least 1, got {num_train} and {num_val}")
-    counts = dict(zip(SPLITS, (num_train, num_val), strict=True))
-    settings = {"dataset": "shapes-classification", "version": VERSION, "seed": seed, **counts}
-    root = Path(root).expanduser().resolve()
-    build_dataset(root, settings, lambda folder: _write_crops(folder, counts, seed))
-    return root
+    return _generate(root, "shapes-classification", num_train, num_val, seed, _write_crops)
 
 
-def _write_crops(root: Path, counts: dict[str, int], seed: int) -> dict[str, int]:
+def _write_crops(root: Path, counts: Counts, seed: int) -> Counts:
     written = dict.fromkeys(counts, 0)
     for split, count in counts.items():
         for name in CLASSES:
@@ -184,15 +196,15 @@ def _cut(picture: Image, box: tuple[int, int, int, int]) -> Image:
     return picture[max(0, y - half) : y + half, max(0, x - half) : x + half]
 
 
-SEMANTIC_CLASSES = ("background", *CLASSES)
-
-
 def generate_semantic(root: str | Path, *, num_train: int = 400, num_val: int = 100, seed: int = 0) -> Path:
-    """Write the data set, unless `root` holds it already.
+    """Write pictures and masks, ROOT/{images,masks}/SPLIT/SPLIT_00000.{jpg,png}, unless `root` holds them already.
+
+    A mask holds the class number of every pixel, by `SEMANTIC_CLASSES`.
 
     Args:
         root: the folder to create.
-        num_train, num_val: number of pictures, 1 or more.
+        num_train: pictures to train on, 1 or more.
+        num_val: pictures to evaluate on, 1 or more.
         seed: of the pictures, 0 or more.
 
     Returns:
@@ -203,16 +215,10 @@ def generate_semantic(root: str | Path, *, num_train: int = 400, num_val: int = 
         RuntimeError: `root` was generated, but files have gone since.
         ValueError: an argument is out of range.
     """
-    if min(num_train, num_val) < 1:
-        raise ValueError(f"num_train and num_val must be at least 1, got {num_train} and {num_val}")
-    counts = dict(zip(SPLITS, (num_train, num_val), strict=True))
-    settings = {"dataset": "shapes-semantic", "version": VERSION, "seed": seed, **counts}
-    root = Path(root).expanduser().resolve()
-    build_dataset(root, settings, lambda folder: _write_semantic(folder, counts, seed))
-    return root
+    return _generate(root, "shapes-semantic", num_train, num_val, seed, _write_semantic)
 
 
-def _write_semantic(root: Path, counts: dict[str, int], seed: int) -> dict[str, int]:
+def _write_semantic(root: Path, counts: Counts, seed: int) -> Counts:
     for split, count in counts.items():
         images, masks = root / "images" / split, root / "masks" / split
         images.mkdir(parents=True)

@@ -1,13 +1,12 @@
 """Where the objects of a `shapes` picture lie: random, overlapping, none of them hidden too far to be found."""
 
-from __future__ import annotations
-
 import math
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
+from mvdet.data.io.boxes import clip_box
 from mvdet.data.io.contours import Instance, Mask, mask_box
 from mvdet.data.shapes.silhouettes import CLASSES, Field, exact, signed_distance, turn
 
@@ -101,7 +100,7 @@ class _Layout:
         height, width = self._owner.shape
         x1, y1, x2, y2 = placement.window()
         silhouette: Mask = placement.distance(x1, y1, x2, y2) > 0
-        left, top, right, bottom = max(x1, 0), max(y1, 0), min(x2, width), min(y2, height)
+        left, top, right, bottom = clip_box((x1, y1, x2, y2), width, height)
         if left >= right or top >= bottom:
             return False
         inside = silhouette[top - y1 : bottom - y1, left - x1 : right - x1]

@@ -1,13 +1,12 @@
 """Paint one picture of the `shapes` set."""
 
-from __future__ import annotations
-
 import colorsys
 import math
 
 import numpy as np
 from numpy.typing import NDArray
 
+from mvdet.data.io.boxes import clip_box
 from mvdet.data.io.contours import Image, Instance
 from mvdet.data.shapes.layout import Placement, place_objects
 from mvdet.data.shapes.silhouettes import CLASSES, PATTERNS, Field, clouds, exact, pattern, turn
@@ -111,7 +110,7 @@ def _paint_object(rng: np.random.Generator, canvas: Canvas, placement: Placement
 def _crop(canvas: Canvas, box: tuple[int, int, int, int]) -> tuple[Canvas, int, int, int, int]:
     """View of the part of a canvas under an xyxy box, and the box clipped to the canvas."""
     _, height, width = canvas.shape
-    x1, y1, x2, y2 = max(box[0], 0), max(box[1], 0), min(box[2], width), min(box[3], height)
+    x1, y1, x2, y2 = clip_box(box, width, height)
     return canvas[:, y1:y2, x1:x2], x1, y1, x2, y2
 
 

@@ -1,7 +1,5 @@
 """The kinds of object in the `shapes` set, as distances to their outline."""
 
-from __future__ import annotations
-
 import math
 
 import numpy as np
@@ -13,7 +11,7 @@ PATTERNS = ("clouds", "stripes", "checks", "dots")
 
 
 def smoothstep(value: Field) -> Field:
-    """3 t^2 - 2 t^3 of a field in [0, 1]."""
+    """The smooth step 3 t^2 - 2 t^3 of a field in [0, 1]."""
     return value * value * (3.0 - 2.0 * value)
 
 
@@ -52,7 +50,8 @@ def pattern(rng: np.random.Generator, name: str, x: Field, y: Field, period: flo
     Args:
         rng: drawn from for the phase and, with "clouds" and the warping of stripes, for the noise.
         name: one of `PATTERNS`.
-        x, y: [H, W] float32, rotated as the texture should be.
+        x: [H, W] float32, rotated as the texture should be.
+        y: [H, W] float32, likewise.
         period: pixels from one stripe, check or dot to the next.
 
     Returns:
@@ -103,7 +102,8 @@ def signed_distance(kind: str, x: Field, y: Field, radius: float) -> Field:
 
     Args:
         kind: one of `CLASSES`.
-        x, y: [H, W] float32, pixels from the centre, in the object's own frame.
+        x: [H, W] float32, pixels to the right of the centre, in the object's own frame.
+        y: [H, W] float32, pixels below the centre, likewise.
         radius: of the circle through the outermost corners, in pixels.
 
     Returns:

@@ -24,7 +24,8 @@ def train_transform(
     """uint8 [3, H, W] to uint8 [3, height, width]: a random part of the picture, flipped and augmented.
 
     Args:
-        height, width: of the result, in pixels.
+        height: of the result, in pixels.
+        width: of the result, in pixels.
         interpolation: "bilinear" (published v1) or "bicubic" (v2).
         crop_scale: least and greatest share of the picture's area.
         flip: probability of a horizontal flip.
@@ -41,7 +42,8 @@ def train_transform(
         steps.append(v2.RandAugment(interpolation=InterpolationMode.BILINEAR))
     if random_erasing:
         steps.append(v2.RandomErasing(random_erasing))
-    return v2.Compose(steps)
+    transform: Callable[[Tensor], Tensor] = v2.Compose(steps)
+    return transform
 
 
 def eval_transform(
@@ -54,7 +56,8 @@ def eval_transform(
     """uint8 [3, H, W] to uint8 [3, height, width]: resized, then the middle of it.
 
     Args:
-        height, width: of the result, in pixels.
+        height: of the result, in pixels.
+        width: of the result, in pixels.
         interpolation: "bilinear" or "bicubic".
         resize: the shorter side's length, or (height, width), before the crop; None for 288 / 256 of the result's
             shorter side, as ml-cvnets.
@@ -66,7 +69,10 @@ def eval_transform(
     if resize is None:
         resize = round(min(height, width) * 288 / 256)
     size = [resize] if isinstance(resize, int) else list(resize)
-    return v2.Compose([v2.Resize(size, interpolation=mode, antialias=True), v2.CenterCrop([height, width])])
+    transform: Callable[[Tensor], Tensor] = v2.Compose(
+        [v2.Resize(size, interpolation=mode, antialias=True), v2.CenterCrop([height, width])]
+    )
+    return transform
 
 
 def _mode(height: int, width: int, interpolation: str) -> InterpolationMode:

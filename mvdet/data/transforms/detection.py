@@ -4,8 +4,6 @@ The published recipe of SSDLite-MobileViT (Apple's ml-cvnets, `data/datasets/det
 photometric distortion, horizontal flip, plain resize.
 """
 
-from __future__ import annotations
-
 from typing import Any
 
 import numpy as np
@@ -80,7 +78,7 @@ class SampleCrop(BaseCrop):
 
     @property
     def targets_as_params(self) -> list[str]:
-        """What the window is chosen by."""
+        """Names of the targets that the window is chosen by; albumentations hands them to the method below."""
         return ["bboxes"]
 
     def get_params_dependent_on_data(self, params: dict[str, Any], data: dict[str, Any]) -> dict[str, Any]:
@@ -164,7 +162,7 @@ class ZoomOut(A.DualTransform):
     def apply(
         self, img: NDArray[np.uint8], canvas: tuple[int, int], place: tuple[int, int], **params: Any
     ) -> NDArray[np.uint8]:
-        """[H, W, 3] to [canvas height, canvas width, 3]."""
+        """Put a picture [H, W, 3] on its canvas, [canvas height, canvas width, 3]."""
         top, left = place
         height, width = img.shape[:2]
         result = np.full((*canvas, 3), self.fill, dtype=img.dtype)
@@ -174,7 +172,7 @@ class ZoomOut(A.DualTransform):
     def apply_to_bboxes(
         self, bboxes: NDArray[np.float32], canvas: tuple[int, int], place: tuple[int, int], **params: Any
     ) -> NDArray[np.float32]:
-        """[n, 4 + fields], normalised."""
+        """Move boxes with their picture; [n, 4 + fields], normalised by the picture and then by the canvas."""
         if not len(bboxes):
             return bboxes
         height, width = params["shape"][:2]
@@ -199,7 +197,8 @@ def train_transform(
     distorted after the resize, where there are fewer pixels; ml-cvnets does it before.
 
     Args:
-        height, width: of the result, in pixels; the aspect ratio is not kept.
+        height: of the result, in pixels; the aspect ratio is not kept.
+        width: of the result, in pixels.
         sample_crop: `SampleCrop`.
         photometric: `PhotometricDistortion`.
         flip: probability of a horizontal flip.
@@ -254,14 +253,14 @@ def compose(steps: list[A.BasicTransform], *, min_side: float = 0.0) -> A.Compos
 
 
 def _centres_inside(boxes: NDArray[np.float32], windows: NDArray[np.int64]) -> NDArray[np.bool_]:
-    """[windows, boxes]: whose centre lies inside which."""
+    """Which boxes have their centre inside which windows, [windows, boxes]; both xyxy in pixels."""
     centres = (boxes[:, :2] + boxes[:, 2:]) / 2
     inside = (centres[None] > windows[:, None, :2]) & (centres[None] < windows[:, None, 2:])  # [windows, boxes, 2]
     return np.asarray(inside.all(axis=2))
 
 
 def _ious(boxes: NDArray[np.float32], windows: NDArray[np.int64]) -> NDArray[np.float64]:
-    """[windows, boxes]."""
+    """IoU of every window with every box, [windows, boxes]; both xyxy in pixels."""
     sides = np.minimum(boxes[None, :, 2:], windows[:, None, 2:]) - np.maximum(boxes[None, :, :2], windows[:, None, :2])
     overlap = sides.clip(0).prod(axis=2)
     areas = [(corners[:, 2:] - corners[:, :2]).prod(axis=1) for corners in (windows, boxes)]

@@ -1,7 +1,5 @@
 """Albumentations transforms of the picture itself: its colours and its size."""
 
-from __future__ import annotations
-
 import math
 import os
 from typing import Any
@@ -39,12 +37,12 @@ def check_range(name: str, values: Range, least: float = -math.inf, most: float 
 class AntialiasedResize(A.Resize):
     """albumentations' `Resize`, bilinear as Pillow and so ml-cvnets have it: averaging over all pixels when it shrinks.
 
-    OpenCV's bilinear looks at four pixels, however far it shrinks. On COCO at 320 x 320 its result differs from
-    Pillow's by 3.8 grey levels (root of the mean square), at 160 x 160 by 9.7; this one by less than 0.1, at no more
-    than Pillow's cost. Published weights were trained on Pillow's.
+    OpenCV's bilinear looks at four pixels, however far it shrinks, so the smaller the result, the more it differs from
+    Pillow's, which published weights were trained on.
 
     Args:
-        height, width: of the result, in pixels.
+        height: of the result, in pixels.
+        width: of the result, in pixels.
         p: probability of the whole.
     """
 
@@ -60,7 +58,7 @@ class AntialiasedResize(A.Resize):
         super().__init__(height=height, width=width, p=p)
 
     def apply(self, img: NDArray[np.uint8], interpolation: int, **params: Any) -> NDArray[np.uint8]:
-        """[H, W, C] uint8 to [height, width, C] uint8."""
+        """Resize an image [H, W, C] uint8 to [height, width, C] uint8."""
         img = img if img.flags.writeable else img.copy()  # as arrays of Pillow's images are, and torch warns of them
         images = torch.from_numpy(img).permute(2, 0, 1)[None]  # [H, W, C] -> [1, C, H, W], channels last in memory
         resized = torch.nn.functional.interpolate(images, (self.height, self.width), mode="bilinear", antialias=True)
@@ -75,7 +73,9 @@ class PhotometricDistortion(A.ImageOnlyTransform):
     `PhotometricDistort`'s: brightness; contrast here or after hue, at random; saturation; hue; channels.
 
     Args:
-        brightness, contrast, saturation: ranges of the factors.
+        brightness: range of the factor.
+        contrast: range of the factor.
+        saturation: range of the factor.
         hue: range of the shift, as a share of the colour circle.
         each: probability of each of the five.
         p: probability of the whole.
@@ -131,7 +131,7 @@ class PhotometricDistortion(A.ImageOnlyTransform):
         channels: list[int] | None,
         **params: Any,
     ) -> NDArray[np.uint8]:
-        """[H, W, 3] uint8 RGB to the same."""
+        """Distort an image [H, W, 3] uint8 RGB by the factors that were drawn; its shape stays."""
         if brightness is not None:
             img = pixel_functions.adjust_brightness_torchvision(img, brightness)
         if contrast is not None and contrast_first:

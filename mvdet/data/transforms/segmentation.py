@@ -4,8 +4,6 @@ The published recipe of DeepLabV3-MobileViT (Apple's ml-cvnets, `config/segmenta
 that the network is trained at, horizontal flip; photometric distortion since release 0.2.
 """
 
-from __future__ import annotations
-
 from typing import Any
 
 import cv2
@@ -54,11 +52,11 @@ class RandomSize(A.DualTransform):
         return {"size": (max(1, round(height * factor)), max(1, round(width * factor)))}
 
     def apply(self, img: NDArray[np.uint8], size: tuple[int, int], **params: Any) -> NDArray[np.uint8]:
-        """[H, W, C] uint8 to [*size, C] uint8."""
+        """Resize an image [H, W, C] uint8 to [*size, C] uint8."""
         return AntialiasedResize(*size).apply(img, cv2.INTER_LINEAR)
 
     def apply_to_mask(self, mask: NDArray[np.uint8], size: tuple[int, int], **params: Any) -> NDArray[np.uint8]:
-        """[H, W] to `size`: each pixel is the nearest one, by its centre, as the image's interpolation has it."""
+        """Resize a mask [H, W]: each pixel is the nearest one by its centre, as the image's interpolation has it."""
         resized = cv2.resize(mask, size[::-1], interpolation=cv2.INTER_NEAREST_EXACT)
         return np.asarray(resized, dtype=mask.dtype)
 
@@ -71,7 +69,8 @@ def train_transform(
     Called with `image` and `mask`. What a small image leaves of the crop is black, and 255 in the mask.
 
     Args:
-        height, width: of the result, in pixels.
+        height: of the result, in pixels.
+        width: of the result, in pixels.
         scale: range of the random size: of the image's shorter side, relative to the shorter of height and width.
         photometric: `PhotometricDistortion`.
         flip: probability of a horizontal flip.

@@ -1,7 +1,5 @@
 """Top-1 and top-5 accuracy."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
@@ -65,7 +63,7 @@ class ClassificationMetrics:
     images: int
 
     def as_dict(self) -> dict[str, Any]:
-        """For json; None stands for a number that does not exist."""
+        """Everything, as json can hold it; None stands for a number that does not exist."""
         return {
             "metrics": {"top1": self.top1, "top5": self.top5},
             "per_class": {name: found._asdict() for name, found in self.per_class.items()},
@@ -74,7 +72,7 @@ class ClassificationMetrics:
 
 
 def class_confusion(found: Sequence[ClassifiedImage], num_classes: int) -> NDArray[np.int64]:
-    """[K, K]: row t, column p counts the images of class t whose best class is p."""
+    """Images by true and by best class, [K, K]: row t, column p counts those of class t that were taken for p."""
     counts = np.zeros((num_classes, num_classes), np.int64)
     for one in found:
         counts[one.label, one.classes[0]] += 1

@@ -3,8 +3,6 @@
 Both take the same input here and give the same numbers; pycocotools is the reference and the slower one.
 """
 
-from __future__ import annotations
-
 import contextlib
 import gc
 import importlib
@@ -17,7 +15,7 @@ from typing import Any, Literal, NamedTuple, get_args
 
 import numpy as np
 
-from mvdet.evaluation.ground_truth import GroundTruth, GroundTruthSource, mask_problem, read_ground_truth
+from mvdet.data.io.coco_json import GroundTruthSource, read_ground_truth
 from mvdet.evaluation.results import ResultsSource, check_results
 
 Backend = Literal["faster-coco-eval", "pycocotools"]
@@ -131,21 +129,24 @@ def evaluate_coco(
     with _without_garbage_collection():
         truth = read_ground_truth(ground_truth)
         detections = check_results(results, truth, iou_type=iou_type)
-        stats, precision = _run(backend, iou_type, _truth_dataset(truth, iou_type), _dataset(truth, detections))
-    objects = Counter(item.category_id for item in truth.objects if not item.crowd)
+        if iou_type == "segm" and truth.mask_fault is not None:
+            raise ValueError(truth.mask_fault)
+        objects = truth.as_coco(masks=iou_type == "segm")
+        stats, precision = _run(backend, iou_type, objects, objects | {"annotations": detections})
+    counts = Counter(item.category_id for item in truth.objects if not item.crowd)
     per_class, curves = {}, {}
     for k, (category_id, name) in enumerate(truth.class_names.items()):
         of_class = precision[:, :, k]  # [T, R]: IoU from 0.5, recall
         if (of_class < 0).all():  # the backends' -1: no object
-            per_class[name] = ClassMetrics(None, None, objects[category_id])
+            per_class[name] = ClassMetrics(None, None, counts[category_id])
         else:
-            per_class[name] = ClassMetrics(float(of_class.mean()), float(of_class[0].mean()), objects[category_id])
+            per_class[name] = ClassMetrics(float(of_class.mean()), float(of_class[0].mean()), counts[category_id])
             curves[name] = tuple(of_class[0].tolist())
     return CocoMetrics(
         **dict(zip(METRICS, (None if value < 0 else float(value) for value in stats), strict=True)),
         per_class=per_class,
         images=len(truth.images),
-        objects=sum(objects.values()),
+        objects=sum(counts.values()),
         crowds=sum(item.crowd for item in truth.objects),
         detections=len(detections),
         iou_type=iou_type,
@@ -157,7 +158,7 @@ def evaluate_coco(
 
 @contextlib.contextmanager
 def _without_garbage_collection() -> Iterator[None]:
-    """Millions of small containers are made, and no cycles: walking them again and again is a third of the time."""
+    """Switch the collector off: millions of small containers are made, and no cycles that it could find."""
     was_enabled = gc.isenabled()
     gc.disable()
     try:
@@ -192,37 +193,11 @@ def _run(
 def _index(make_index: Callable[[], Any], dataset: dict[str, Any]) -> Any:
     """A backend's `COCO` of a dataset whose annotations are all of its own images and categories."""
     # Not through loadRes: pycocotools' fails on an empty list, and measures masks by their boxes' area. And not through
-    # the index of annotations: the evaluators ask for those of all images and categories, and an index that is made to
-    # look each of them up by its image, its category and its id is a tenth of the whole time.
+    # the index of annotations: the evaluators ask for those of all images and categories, so one that looks them up by
+    # image, category and id would be made for nothing.
     index = make_index()
     index.dataset = dataset | {"annotations": []}
     index.createIndex()
     index.getAnnIds = lambda imgIds, catIds: None  # noqa: N803
     index.loadAnns = lambda ids: dataset["annotations"]
     return index
-
-
-def _truth_dataset(truth: GroundTruth, iou_type: IouType) -> dict[str, Any]:
-    annotations = []
-    for n, item in enumerate(truth.objects, start=1):
-        annotation = {
-            "id": n,  # not 0, which the backends take for "no match"
-            "image_id": item.image_id,
-            "category_id": item.category_id,
-            "bbox": list(item.box_xywh),
-            "area": item.area,
-            "iscrowd": int(item.crowd),
-        }
-        if iou_type == "segm":
-            image = truth.images[item.image_id]
-            if problem := mask_problem(item.segmentation, image.height, image.width):
-                raise ValueError(f"{truth.source}: annotations[{n - 1}]: {problem}")
-            annotation["segmentation"] = item.segmentation
-        annotations.append(annotation)
-    return _dataset(truth, annotations)
-
-
-def _dataset(truth: GroundTruth, annotations: list[dict[str, Any]]) -> dict[str, Any]:
-    images = [{"id": image.id, "width": image.width, "height": image.height} for image in truth.images.values()]
-    categories = [{"id": category_id, "name": name} for category_id, name in truth.class_names.items()]
-    return {"info": {}, "images": images, "annotations": annotations, "categories": categories}

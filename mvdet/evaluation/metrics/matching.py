@@ -5,8 +5,6 @@ across classes. The kinds of error are those of TIDE (Bolya et al., "TIDE: A Gen
 Detection Errors", ECCV 2020), with its foreground and background IoU of 0.5 and 0.1.
 """
 
-from __future__ import annotations
-
 import math
 from collections import defaultdict
 from collections.abc import Sequence
@@ -17,7 +15,9 @@ import numpy as np
 from numpy.typing import NDArray
 from pycocotools import mask as mask_api
 
-from mvdet.evaluation.ground_truth import Box, GroundTruth, GroundTruthObject, GroundTruthSource, read_ground_truth
+from mvdet.data.io.boxes import Box
+from mvdet.data.io.coco_json import GroundTruthSource, read_ground_truth
+from mvdet.data.io.ground_truth import GroundTruth, GroundTruthObject
 from mvdet.evaluation.results import Result, ResultsSource, check_results
 
 
@@ -49,7 +49,7 @@ BACKGROUND_IOU = 0.1
 
 
 class Verdict(StrEnum):
-    """What a detection is."""
+    """What became of a detection when it was compared with the ground truth."""
 
     CORRECT = "correct"
     IGNORED = "ignored"  # on a crowd or a difficult object of its class

@@ -1,7 +1,5 @@
 """Mean intersection over union and pixel accuracy, from a matrix of counts that is summed over images and processes."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
@@ -42,7 +40,7 @@ class SegmentationMetrics:
         return {"mIoU": self.mean_iou, "pixel_accuracy": self.pixel_accuracy}
 
     def as_dict(self) -> dict[str, Any]:
-        """For json; None stands for a number that does not exist."""
+        """Everything, as json can hold it; None stands for a number that does not exist."""
         return {
             "metrics": self.numbers,
             "per_class": {name: found._asdict() for name, found in self.per_class.items()},

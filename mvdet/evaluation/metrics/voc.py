@@ -6,8 +6,6 @@ first and last pixel, so it adds 1 to every width; ours are pixel edges, where t
 such boxes both give the same IoU.
 """
 
-from __future__ import annotations
-
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -16,7 +14,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from mvdet.evaluation.ground_truth import GroundTruthObject, GroundTruthSource, read_ground_truth
+from mvdet.data.io.coco_json import GroundTruthSource, read_ground_truth
+from mvdet.data.io.ground_truth import GroundTruthObject
 from mvdet.evaluation.metrics.matching import box_iou
 from mvdet.evaluation.results import Result, ResultsSource, check_results
 
@@ -41,7 +40,7 @@ class VocMetrics:
     iou_threshold: float
 
     def as_dict(self) -> dict[str, Any]:
-        """For json."""
+        """Everything, as json can hold it; None stands for a number that does not exist."""
         return {
             "iou_threshold": self.iou_threshold,
             "mean_11_points": self.mean_11_points,

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from mvdet.data.datasets.detection import DetectionDataset
 from mvdet.data.datasets.voc import VocDetection
-from mvdet.evaluation.ground_truth import GroundTruthSource, read_ground_truth
+from mvdet.data.io.coco_json import GroundTruthSource, read_ground_truth
 from mvdet.evaluation.metrics.coco import Backend, CocoMetrics, IouType, evaluate_coco
 from mvdet.evaluation.metrics.matching import match_detections
 from mvdet.evaluation.metrics.voc import VocMetrics, evaluate_voc
@@ -133,7 +133,7 @@ def report_on_dataset(
         ValueError: results that do not fit the data set, or an image that cannot be read.
         ModuleNotFoundError: the backend is not installed.
     """
-    truth = read_ground_truth(dataset.coco_ground_truth())
+    truth = dataset.ground_truth()
     coco = evaluate_coco(truth, results, backend=backend)
     voc = evaluate_voc(truth, results) if isinstance(dataset, VocDetection) else None
     files = {record.image_id: Path(record.file) for record in dataset.records}

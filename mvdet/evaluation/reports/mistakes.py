@@ -13,13 +13,14 @@ from matplotlib.patches import Rectangle
 from matplotlib.patheffects import Stroke, withStroke
 from numpy.typing import NDArray
 
+from mvdet.data.io.boxes import Box
+from mvdet.data.io.ground_truth import CocoImage, GroundTruth, GroundTruthObject
 from mvdet.data.io.images import BadImageError, read_image
-from mvdet.evaluation.ground_truth import Box, GroundTruth, GroundTruthObject, ImageRecord
 from mvdet.evaluation.metrics.matching import JudgedDetection, Matching, MissedObject, Verdict
 from mvdet.evaluation.reports.plots import shorten
 from mvdet.evaluation.reports.sheet import CONTACT_SHEET, INDEX, Panel, page, write_sheet
 
-ImageSource = Path | Callable[[ImageRecord], Path]
+ImageSource = Path | Callable[[CocoImage], Path]
 """The folder that the json's file names are relative to, or a function that tells an image's file."""
 
 TRUTH_COLOUR = "#009E73"  # the green and the red of Okabe and Ito: apart for colour-blind readers too

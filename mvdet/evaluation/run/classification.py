@@ -84,6 +84,6 @@ def run_classifier(
         assert isinstance(images, Tensor)
         labels = stack_labels(targets).tolist()
         for target, label, classes, scores in zip(targets, labels, *classify_batch(model, images, device), strict=True):
-            file, _ = dataset.files[int(target["image_id"])]
+            file = dataset.records[int(target["image_id"])].file
             found.append(ClassifiedImage(file, label, tuple(numbers[i] for i in classes), tuple(scores)))
     return found

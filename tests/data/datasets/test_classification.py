@@ -1,4 +1,5 @@
 import random
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
@@ -9,6 +10,7 @@ from PIL import Image
 
 from mvdet.data.datasets.classification import ClassificationDataset, stack_labels
 from mvdet.data.datasets.detection import collate, init_worker
+from mvdet.data.io.faults import Fault
 from mvdet.data.samplers import MultiScaleBatchSampler
 from mvdet.data.transforms.classification import eval_transform, train_transform
 
@@ -27,7 +29,7 @@ def root(tmp_path: Path) -> Path:
 def test_labels_follow_the_folders(root: Path) -> None:
     dataset = ClassificationDataset(root, transform=eval_transform, size=(32, 32))
     assert dataset.class_names == ("a", "b")
-    assert [(Path(file).name, label) for file, label in dataset.files] == [
+    assert [(Path(one.file).name, one.label) for one in dataset.records] == [
         ("2.PNG", 0),
         ("1.jpg", 0),
         ("1.png", 1),
@@ -77,35 +79,62 @@ def test_workers_follow_the_epoch_and_the_sampler(root: Path) -> None:
         sampler.set_epoch(epoch)
         for (images, targets), wanted in zip(loader, list(sampler), strict=True):
             assert images.shape[-2:] == wanted[0][:2]
-            assert stack_labels(targets).tolist() == [dataset.files[index][1] for _, _, index in wanted]
+            assert stack_labels(targets).tolist() == [dataset.records[index].label for _, _, index in wanted]
             assert torch.equal(images, torch.stack([dataset[item][0] for item in wanted]))
 
 
-def test_evaluation_is_the_published_resize_and_crop() -> None:
-    """As torchvision's preset on Pillow's pixels: the shorter side to 288, the middle 256."""
-    smooth = Image.fromarray(np.random.default_rng(0).integers(0, 255, (8, 12, 3), dtype=np.uint8)).resize((500, 300))
-    pixels = torch.from_numpy(np.array(smooth)).permute(2, 0, 1)
-    for name, mode in (("bilinear", Image.Resampling.BILINEAR), ("bicubic", Image.Resampling.BICUBIC)):
-        resized = smooth.resize((480, 288), mode)
-        wanted = np.array(resized.crop((112, 16, 368, 272)))
-        found = eval_transform(256, 256, interpolation=name)(pixels).permute(1, 2, 0).numpy()  # type: ignore[arg-type]
-        assert np.abs(found.astype(int) - wanted).max() <= 2
-    assert eval_transform(64, 64, resize=(70, 90))(pixels).shape == (3, 64, 64)
+def test_broken_files_are_left_out_and_counted(root: Path) -> None:
+    cut, gone = root / "a" / "deep" / "1.jpg", root / "b" / "1.png"
+    cut.write_bytes(cut.read_bytes()[:-200])
+    gone.write_bytes(b"")
+    with pytest.raises(ValueError, match=r"found 2 bad items \(unreadable image 2\)") as error:
+        ClassificationDataset(root, transform=eval_transform, on_bad_data="error")
+    error.match(r"image 1: .*1\.jpg: the file is cut short")
+    dataset = ClassificationDataset(root, transform=eval_transform)
+    assert dataset.bad_data.counts == {Fault.UNREADABLE_IMAGE: 2}
+    assert "1.jpg: the file is cut short" in dataset.summary()
+    assert [Path(one.file).name for one in dataset.records] == ["2.PNG", "2.png"]
+    assert [int(target["image_id"]) for _, target in (dataset[0], dataset[1])] == [0, 1]
 
 
-@pytest.mark.parametrize("make", [train_transform, eval_transform])
-def test_transforms_refuse_what_cannot_work(make) -> None:
-    with pytest.raises(ValueError, match="interpolation must be one of bilinear, bicubic, got 'nearest'"):
-        make(32, 32, interpolation="nearest")
-    with pytest.raises(ValueError, match="at least 1, got 0 and 32"):
-        make(0, 32)
+def test_training_takes_the_next_image_for_a_broken_one(root: Path) -> None:
+    train = ClassificationDataset(root, transform=eval_transform, train=True)
+    strict = ClassificationDataset(root, transform=eval_transform, train=True, on_bad_data="error", check_files=False)
+    Path(train.records[1].file).unlink()
+    assert int(train[1][1]["image_id"]) == 2
+    assert "1 files that could not be decoded" in train.summary()
+    with pytest.raises(ValueError, match=r"image 1: missing image: .*1\.jpg"):
+        strict[1]
+
+
+def test_another_transform_on_the_same_images(root: Path) -> None:
+    dataset = ClassificationDataset(root, transform=eval_transform, size=(32, 32))
+    other = dataset.with_transform(partial(eval_transform, resize=(40, 40)), (24, 24))
+    assert (other[0][0].shape, dataset[0][0].shape) == ((3, 24, 24), (3, 32, 32))
+    assert not torch.equal(other[32, 32, 0][0], dataset[0][0])
+    with pytest.raises(ValueError, match=r"size must be \(height, width\) of at least 1, got \(0, 24\)"):
+        dataset.with_transform(eval_transform, (0, 24))
+
+
+def test_draws_of_earlier_versions(root: Path) -> None:
+    """What `(seed, epoch, index)` draws stays, or a run could not be resumed under a new version."""
+    drawn: list[float] = []
+
+    def note(height: int, width: int) -> Callable[[torch.Tensor], torch.Tensor]:
+        return lambda image: (drawn.append(float(torch.rand(()))), image)[1]
+
+    dataset = ClassificationDataset(root, transform=note, seed=7)
+    dataset.set_epoch(3)
+    dataset[2]
+    seed = int(np.random.SeedSequence([7, 3, 2]).generate_state(1, np.uint64)[0])
+    assert drawn == [float(torch.rand((), generator=torch.Generator().manual_seed(seed)))]
 
 
 def test_broken_files_and_folders_are_named(root: Path, tmp_path: Path) -> None:
     dataset = ClassificationDataset(root, transform=eval_transform)
-    file = Path(dataset.files[1][0])
+    file = Path(dataset.records[1].file)
     file.write_bytes(file.read_bytes()[:-200])
-    with pytest.raises(ValueError, match=r"unreadable image: .*1\.jpg: the file is cut short"):
+    with pytest.raises(ValueError, match=r"image 1: unreadable image: .*1\.jpg: the file is cut short"):
         dataset[1]
     file.unlink()
     with pytest.raises(ValueError, match=r"missing image: .*1\.jpg: no such file"):

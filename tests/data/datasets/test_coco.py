@@ -12,6 +12,7 @@ import torch
 from PIL import Image
 
 from mvdet.data.datasets.coco import CocoDetection, coco_split
+from mvdet.data.io.coco_json import read_ground_truth
 from mvdet.data.io.faults import Fault
 from mvdet.data.transforms.detection import train_transform
 
@@ -65,7 +66,6 @@ def test_labels_follow_ascending_category_ids(tmp_path: Path) -> None:
     assert target["boxes"].tolist() == [[1.5, 2, 11.5, 22], [0, 0, 64, 48]]
     assert target["area"].tolist() == [123.25, 99]
     assert target["iscrowd"].tolist() == [0, 1]
-    assert dataset.records[0].annotation_ids.tolist() == [5, LARGE_ID]
 
 
 def test_crowds_are_no_training_targets_and_empty_images_stay(tmp_path: Path) -> None:
@@ -84,18 +84,25 @@ def test_boxes_are_clipped_to_the_image(tmp_path: Path) -> None:
 
 
 def test_ground_truth_is_the_files(tmp_path: Path) -> None:
-    truth = CocoDetection(*write(tmp_path), train=True).coco_ground_truth()
-    expected = deepcopy(CONTENT)
-    expected["annotations"][2] |= {"iscrowd": 0, "area": 375}
-    assert truth == expected
+    for train in (True, False):
+        truth = CocoDetection(*write(tmp_path), train=train).ground_truth()
+        assert truth == read_ground_truth(tmp_path / "instances.json")
+        assert truth.objects[2].box_xywh == (10, 10, 15, 25)  # not clipped
+        assert truth.objects[2].area == 375
 
 
-def test_nothing_has_the_id_0_in_the_ground_truth(tmp_path: Path) -> None:
+def test_the_file_of_a_validation_set_is_read_once(tmp_path: Path) -> None:
+    dataset = CocoDetection(*write(tmp_path), train=False)
+    (tmp_path / "instances.json").unlink()
+    assert dataset.ground_truth() is dataset.ground_truth()
+    assert len(dataset.ground_truth().objects) == 3
+
+
+def test_an_annotation_may_have_the_id_0(tmp_path: Path) -> None:
     dataset = CocoDetection(*write(tmp_path, changed(annotations_0={"id": 0})), train=True)
-    annotations = dataset.coco_ground_truth()["annotations"]
+    annotations = dataset.ground_truth().as_coco()["annotations"]
     assert [item["id"] for item in annotations] == [1, 2, 3]
     assert [item["category_id"] for item in annotations] == [44, 3, 7]
-    assert dataset.records[0].annotation_ids.tolist() == [0, LARGE_ID]
 
 
 @pytest.mark.parametrize(
@@ -125,7 +132,7 @@ def test_bad_annotations(tmp_path: Path, changes: dict[str, Any], fault: Fault, 
     assert dataset.bad_data.counts == {fault: 1}
     assert len(dataset) == 3
     assert len(dataset[0][1]["boxes"]) == 0
-    assert [item["id"] for item in dataset.coco_ground_truth()["annotations"]] == [LARGE_ID, 3]
+    assert [item.category_id for item in dataset.ground_truth().objects] == [3, 7]
 
 
 @pytest.mark.parametrize(
@@ -147,16 +154,16 @@ def test_bad_images(tmp_path: Path, changes: dict[str, Any], fault: Fault, messa
     dataset = CocoDetection(*files, train=True)
     assert dataset.bad_data.counts == {fault: 1}
     assert dataset.records.image_ids.tolist() == [30, 20]
-    truth = dataset.coco_ground_truth()
-    assert [(item["id"], item["file_name"]) for item in truth["images"]] == [(30, "a.png"), (20, "c.png")]
-    assert {item["image_id"] for item in truth["annotations"]} <= {30, 20}
+    for truth in (dataset.ground_truth(), CocoDetection(*files, train=False).ground_truth()):
+        assert [(item.id, item.file_name) for item in truth.images.values()] == [(30, "a.png"), (20, "c.png")]
+        assert {item.image_id for item in truth.objects} <= {30, 20}
 
 
 def test_a_bad_annotation_gives_its_id_to_no_other(tmp_path: Path) -> None:
     files = write(tmp_path, changed(annotations_0={"bbox": [0, 0, 0, 0]}, annotations_2={"id": 5}))
     dataset = CocoDetection(*files, train=True)
     assert dataset.bad_data.counts == {Fault.NO_AREA: 1, Fault.DUPLICATE_ID: 1}
-    assert [item["id"] for item in dataset.coco_ground_truth()["annotations"]] == [LARGE_ID]
+    assert [item.crowd for item in dataset.ground_truth().objects] == [True]
 
 
 def test_the_first_of_two_annotations_with_one_id_stays(tmp_path: Path) -> None:
@@ -165,27 +172,29 @@ def test_the_first_of_two_annotations_with_one_id_stays(tmp_path: Path) -> None:
         CocoDetection(*files, train=True, on_bad_data="error")
     dataset = CocoDetection(*files, train=True)
     assert [len(record.objects) for record in dataset.records] == [2, 0, 0]
-    assert [item["image_id"] for item in dataset.coco_ground_truth()["annotations"]] == [30, 30]
+    assert [item.image_id for item in dataset.ground_truth().objects] == [30, 30]
 
 
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        ("", r"not a json file"),
-        ('{"images": [', r"not a json file: .*line 1"),
-        ("[]", r"COCO annotations are a json object, got list; it may be a file of results"),
-        ("3", r"COCO annotations are a json object, got int"),
-        ("{}", r"not COCO instances: no list images, annotations, categories; its keys are none"),
-        ({"images": [], "annotations": {}, "labels": []}, r"no list annotations, categories; its keys are images, "),
-        (CONTENT | {"categories": []}, r"categories must be one at least"),
-        (changed(categories_1={"id": 44}), r"categories must be .* each with its own id, got the ids \[44, 44, 7\]"),
-        (changed(categories_1={"name": None}), r"categories\[1\]: 'name' must be str, got None"),
-        (changed(images_1={"file_name": None}), r"images\[1\]: 'file_name' must be str, got None"),
-        (changed(images_1={"id": "10"}), r"images\[1\]: 'id' must be int, got '10'"),
-        (changed(images_1={"height": 0}), r"images\[1\]: width and height must be at least 1"),
-        (changed(annotations_1={"bbox": None}), rf"annotations\[1\]: 'bbox' must be list, got None .*{LARGE_ID}"),
-        (changed(annotations_1={"category_id": True}), r"annotations\[1\]: 'category_id' must be int, got True"),
-        (CONTENT | {"annotations": [7]}, r"annotations\[0\]: must be a json object, got 7"),
+        ("", r"not json"),
+        ('{"images": [', r"not json: .*line 1"),
+        ("[]", r"COCO instances must be an object, got a list; it may be a file of results"),
+        ("3", r"COCO instances must be an object, got int"),
+        ("{}", r"not COCO instances: no images, annotations, categories; its keys are none"),
+        ({"images": [], "annotations": {}, "labels": []}, r"no categories; its keys are images, annotations, labels"),
+        (CONTENT | {"annotations": {}}, r"'annotations' must be a list, got an object"),
+        (CONTENT | {"categories": []}, r"'categories' is empty"),
+        (CONTENT | {"images": []}, r"'images' is empty"),
+        (changed(categories_1={"id": 44}), r"categories\[1\]: id 44 occurs twice"),
+        (changed(categories_1={"name": None}), r"categories\[1\]: name must be a text, got None"),
+        (changed(images_1={"file_name": None}), r"images\[1\]: file_name must be a text, got None"),
+        (changed(images_1={"id": "10"}), r"images\[1\]: id must be a whole number, got '10'"),
+        (changed(images_1={"height": 0}), r"images\[1\]: height must be a whole number of at least 1, got 0"),
+        (changed(annotations_1={"bbox": None}), rf"annotations\[1\] \(id {LARGE_ID}\): bbox must be 4 .*, got None"),
+        (changed(annotations_1={"category_id": True}), r"annotations\[1\] .*: category_id must be a whole .* got True"),
+        (CONTENT | {"annotations": [7]}, r"annotations\[0\] must be an object, got int"),
     ],
 )  # fmt: skip
 def test_a_structure_that_is_not_coco_is_always_an_error(tmp_path: Path, content: Any, message: str) -> None:
@@ -283,11 +292,11 @@ def test_real_ground_truth_gives_the_files_own_numbers(
             "score": float(draw.random()),
         }
         for record in dataset.records
-        for (x1, y1, x2, y2), label in zip(record.boxes, record.labels, strict=True)
+        for (x1, y1, x2, y2), label in zip(record.objects["box"], record.objects["label"], strict=True)
         for shift in draw.normal(0, 4, (2, 4))
     ]
     stats = coco_stats(json.loads(files.annotations.read_text()), results)
-    assert coco_stats(dataset.coco_ground_truth(), results) == stats
+    assert coco_stats(dataset.ground_truth().as_coco(), results) == stats
     assert 0.1 < stats[0] < 0.9
 
 
@@ -295,7 +304,8 @@ def test_real_ground_truth_gives_the_files_own_numbers(
 def test_perfect_results_score_1(
     tmp_path: Path, first_id: int, coco_stats: Callable[[dict[str, Any], list[dict[str, Any]]], list[float]]
 ) -> None:
-    truth = CocoDetection(*write(tmp_path, changed(annotations_0={"id": first_id})), train=False).coco_ground_truth()
+    dataset = CocoDetection(*write(tmp_path, changed(annotations_0={"id": first_id})), train=False)
+    truth = dataset.ground_truth().as_coco()
     keys = ("image_id", "category_id", "bbox")
     results = [
         {key: item[key] for key in keys} | {"score": 0.5} for item in truth["annotations"] if not item["iscrowd"]

@@ -13,18 +13,18 @@ import torch
 from PIL import Image
 from torch.utils.data import DataLoader
 
-from mvdet.data.datasets.detection import DetectionDataset, Sample, collate, init_worker
+from mvdet.data.datasets.base import Sample
+from mvdet.data.datasets.detection import DetectionDataset, collate, init_worker
 from mvdet.data.datasets.records import ImageRecord, ObjectRow, pack_objects
 from mvdet.data.io.faults import BadData
+from mvdet.data.io.ground_truth import CocoImage, GroundTruthObject
 from mvdet.data.transforms.detection import eval_transform, train_transform
 
-LARGE_ID = 908_400_553_664
-
 ROWS: list[ObjectRow] = [
-    ((0, 0, 64, 48), 1, 3000, False, False, 1),
-    ((10, 10, 20, 30), 2, 150, True, False, LARGE_ID),
-    ((30, 12, 40, 24), 2, 120, False, True, 3),
-    ((40, 40, 44, 48), 2, 16, False, False, 4),
+    ((0, 0, 64, 48), 1, 3000, False, False),
+    ((10, 10, 20, 30), 2, 150, True, False),
+    ((30, 12, 40, 24), 2, 120, False, True),
+    ((40, 40, 44, 48), 2, 16, False, False),
 ]
 
 
@@ -90,7 +90,7 @@ def test_training_targets_lack_crowds_and_difficult_objects(tmp_path: Path) -> N
     assert target["boxes"].tolist() == [[0, 0, 64, 48], [40, 40, 44, 48]]
     assert target["labels"].tolist() == [1, 2]
     assert target["iscrowd"].tolist() == [0, 0]
-    assert len(dataset.coco_ground_truth()["annotations"]) == 5
+    assert len(dataset.ground_truth().objects) == 5
 
 
 @pytest.mark.parametrize("transform", [None, eval_transform, train_transform])
@@ -210,26 +210,19 @@ def test_with_a_seed_the_sample_depends_on_epoch_and_index_alone(tmp_path: Path,
 
 
 def test_ground_truth_of_records(tmp_path: Path) -> None:
-    truth = make(tmp_path).coco_ground_truth()
-    assert truth["categories"] == [{"id": 17, "name": "cat"}, {"id": 5, "name": "dog"}]
-    assert truth["images"][1] == {"id": 101, "file_name": "1.png", "width": 64, "height": 48}
-    assert truth["annotations"][1] == {
-        "id": LARGE_ID,
-        "image_id": 100,
-        "category_id": 5,
-        "bbox": [10, 10, 10, 20],
-        "area": 150,
-        "iscrowd": 1,
-        "ignore": 0,
-        "difficult": 0,
-    }
+    truth = make(tmp_path).ground_truth()
+    assert truth.source == "test set"
+    assert list(truth.class_names.items()) == [(5, "dog"), (17, "cat")]
+    assert truth.images[101] == CocoImage(101, "1.png", 64, 48)
+    assert truth.objects[1] == GroundTruthObject(100, 5, (10, 10, 10, 20), 150, crowd=True)
+    assert (truth.objects[2].crowd, truth.objects[2].difficult) == (True, True)
 
 
 def test_difficult_objects_are_neither_hit_nor_missed(
     tmp_path: Path, coco_stats: Callable[[dict[str, Any], list[dict[str, Any]]], list[float]]
 ) -> None:
     dog, difficult = ROWS[3], ROWS[2]
-    truth = make(tmp_path, [[dog, difficult]]).coco_ground_truth()
+    truth = make(tmp_path, [[dog, difficult]]).ground_truth().as_coco()
 
     def result(box: Sequence[float], score: float) -> dict[str, Any]:
         x1, y1, x2, y2 = box
@@ -266,7 +259,7 @@ def test_a_broken_file_is_found_at_once(tmp_path: Path) -> None:
         error.match(message)
     dataset = DetectionDataset(records, ("a",), (1,), BadData("set", "skip"), train=True)
     assert dataset.records.image_ids.tolist() == [0, 2]
-    assert [image["id"] for image in dataset.coco_ground_truth()["images"]] == [0, 2]
+    assert list(dataset.ground_truth().images) == [0, 2]
     assert "left out 3 bad items" in dataset.summary()
     unchecked = DetectionDataset(records, ("a",), (1,), BadData("set", "error"), train=True, check_files=False)
     assert len(unchecked) == 5

@@ -1,9 +1,8 @@
 import logging
-import math
 
 import pytest
 
-from mvdet.data.io.faults import BadData, Fault, box_fault, clip_box
+from mvdet.data.io.faults import BadData, Fault
 
 
 def collect(policy: str, number: int) -> BadData:
@@ -51,31 +50,3 @@ def test_skip_is_the_default() -> None:
 def test_unknown_policies_are_refused() -> None:
     with pytest.raises(ValueError, match=r"on_bad_data must be one of error, skip, got 'warn'"):
         collect("warn", 0)
-
-
-@pytest.mark.parametrize(
-    ("box", "fault"),
-    [
-        ((0, 0, 64, 48), None),
-        ((63, 47, 64, 48), None),
-        ((-5, -5, 1, 1), None),
-        ((-5, -5, 100, 100), None),
-        ((10, 10, 10, 20), Fault.NO_AREA),
-        ((10, 20, 15, 20), Fault.NO_AREA),
-        ((15, 10, 10, 20), Fault.NO_AREA),
-        ((-5, 0, 0, 10), Fault.OUTSIDE),
-        ((64, 0, 70, 10), Fault.OUTSIDE),
-        ((0, -9, 10, 0), Fault.OUTSIDE),
-        ((0, 48, 10, 50), Fault.OUTSIDE),
-        ((math.nan, 0, 10, 10), Fault.NOT_A_BOX),
-        ((0, 0, math.inf, 10), Fault.NOT_A_BOX),
-        ((0, 0, 10), Fault.NOT_A_BOX),
-    ],
-)
-def test_boxes(box: tuple[float, ...], fault: Fault | None) -> None:
-    assert box_fault(box, 64, 48) == fault
-
-
-def test_boxes_are_clipped() -> None:
-    assert clip_box((-5, 3, 100, 100), 64, 48) == (0, 3, 64, 48)
-    assert clip_box((1, 2, 3, 4), 64, 48) == (1, 2, 3, 4)

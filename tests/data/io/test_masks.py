@@ -7,8 +7,7 @@ from PIL import Image
 
 from mvdet.data.io.faults import Fault
 from mvdet.data.io.images import BadImageError
-from mvdet.data.io.masks import read_mask
-from mvdet.data.io.voc import voc_palette
+from mvdet.data.io.masks import read_mask, voc_palette
 
 VALUES: NDArray[np.uint8] = np.array([[0, 1, 2, 3], [3, 2, 255, 0], [20, 20, 20, 0]], dtype=np.uint8)
 

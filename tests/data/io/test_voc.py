@@ -6,7 +6,8 @@ import pytest
 from PIL import Image
 
 from mvdet.data.io.contours import Instance, mask_box
-from mvdet.data.io.voc import VocFolder, VocObject, read_annotation, read_image_list, voc_palette
+from mvdet.data.io.masks import voc_palette
+from mvdet.data.io.voc import VocFolder, VocObject, read_annotation, read_image_list
 
 OBJECT = (
     "<object><name> RBC </name><truncated>1</truncated><difficult>0</difficult>"

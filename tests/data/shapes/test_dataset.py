@@ -275,7 +275,8 @@ def test_an_interrupted_generation_leaves_nothing(tmp_path: Path, monkeypatch: p
 
 
 def start(root: Path, num_train: int) -> subprocess.Popen[str]:
-    code = f"from mvdet.data.shapes.dataset import generate; print(generate({str(root)!r}, num_train={num_train}, num_val=2))"
+    call = f"generate({str(root)!r}, num_train={num_train}, num_val=2)"
+    code = f"from mvdet.data.shapes.dataset import generate; print({call})"
     repository = str(Path(__file__).parents[3])
     environment = os.environ | {"PYTHONPATH": os.pathsep.join([repository, os.environ.get("PYTHONPATH", "")])}
     return subprocess.Popen(

@@ -20,7 +20,7 @@ def test_every_large_object_becomes_an_image(tmp_path: Path) -> None:
                 x1, y1, x2, y2 = found.box
                 if max(x2 - x1, y2 - y1) >= 32:
                     objects[f"{split}_{index:05d}_{number}"] = CLASSES[found.label]
-        assert {Path(file).stem: dataset.class_names[label] for file, label in dataset.files} == objects
+        assert {Path(one.file).stem: dataset.class_names[one.label] for one in dataset.records} == objects
 
 
 def test_the_object_is_in_the_image(tmp_path: Path) -> None:
@@ -45,5 +45,5 @@ def test_it_is_made_once(tmp_path: Path) -> None:
     assert {file: file.stat().st_mtime_ns for file in root.rglob("*.jpg")} == before
     with pytest.raises(FileExistsError, match="holds a data set made with"):
         generate_classification(tmp_path / "data", num_train=6, num_val=5)
-    with pytest.raises(ValueError, match="at least 1, got 0 and 5"):
+    with pytest.raises(ValueError, match="num_train must be at least 1, got 0"):
         generate_classification(tmp_path / "other", num_train=0, num_val=5)

@@ -64,7 +64,7 @@ def test_the_yaml_file_makes_the_data_set(check_dataset) -> None:
 
 
 def test_bad_numbers(tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match="num_train and num_val must be at least 1, got 0 and 1"):
+    with pytest.raises(ValueError, match="num_train must be at least 1, got 0"):
         generate_semantic(tmp_path / "x", num_train=0, num_val=1)
     with pytest.raises(FileExistsError, match="not with"):
         generate_semantic(generate_semantic(tmp_path / "y", num_train=1, num_val=1), num_train=2, num_val=1)

@@ -76,7 +76,7 @@ def test_the_classifiers_own_crop_and_interpolation(folders: Path) -> None:
     file = folders / "red" / "a.png"
     Image.fromarray(picture).save(file)
     dataset = ClassificationDataset(folders, transform=partial(eval_transform, interpolation="bilinear"))
-    place = [name for name, _ in dataset.files].index(str(file))
+    place = [record.file for record in dataset.records].index(str(file))
     classifier = TrainedClassifier(Spy().eval(), ("red", "green", "blue"), (16, 16), "bicubic", 20)
     for size, resize in ((None, 20), ((8, 8), 10)):
         seen.clear()

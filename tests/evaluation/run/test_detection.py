@@ -59,7 +59,7 @@ def test_boxes_are_those_of_the_stored_images(
 def test_images_of_different_sizes_without_a_transform(folder: Path, red_detector: TrainedDetector) -> None:
     results = run_detector(red_detector, dataset(folder, transform=None))
     assert [tuple(entry["bbox"][:2]) for entry in results[::2]] == [box[:2] for box in BOXES]
-    metrics = evaluate_coco(dataset(folder).coco_ground_truth(), results)
+    metrics = evaluate_coco(dataset(folder).ground_truth(), results)
     found = metrics.per_class["red"]
     assert (found.objects, found.AP) == (3, pytest.approx(1))
 

@@ -5,9 +5,10 @@ import pytest
 import torch
 from PIL import Image
 
+from mvdet.class_names import VOC_SEGMENTATION_CLASSES
 from mvdet.data.datasets.coco import CocoDetection, coco_split
-from mvdet.data.datasets.voc import VOC_SEGMENTATION_CLASSES, VocSegmentation
-from mvdet.data.io.voc import voc_palette
+from mvdet.data.datasets.voc import VocSegmentation
+from mvdet.data.io.masks import voc_palette
 from mvdet.data.shapes.dataset import CLASSES, render
 
 SHAPES = ("background", *CLASSES)
