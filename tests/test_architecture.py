@@ -192,10 +192,10 @@ def _says_something(line: str) -> bool:
 
 
 def private_torch(source: str) -> list[str]:
-    """Uses of what is nobody's contract in PyTorch: its registered operators (`torch.ops`), `torch._C` and their like."""
+    """Uses of what is no contract of PyTorch's: its registered operators (`torch.ops`), `torch._C` and their like."""
     found = []
     for node in ast.walk(ast.parse(source)):
-        if isinstance(node, ast.Attribute):
+        if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name):
             names = [(node.lineno, ast.unparse(node))]
         elif isinstance(node, ast.Import):
             names = [(node.lineno, alias.name) for alias in node.names]
