@@ -43,7 +43,7 @@ ARROWS: dict[str, frozenset[str]] = {
     "yolo": TOP | {"benchmarks"},
     "torchvision": PARTS | {"models", "mvdet"},
     "mvdet": PARTS | {"models"},  # the package's own __init__.py: its public names
-    "_startup": frozenset(),
+    "_startup": frozenset({"yolo"}),  # once ultralytics has been imported
     "scripts": TOP | {"benchmarks", "yolo", "torchvision", "mvdet"},
 }
 """Room -> the other rooms that it may import. A room is a folder of `mvdet`, or a file that lies in `mvdet` itself."""
