@@ -24,8 +24,8 @@ class DeepLabV3SemanticSegment(SemanticSegment):
 
     Args:
         nc: classes, with the background.
-        channels: channels of the maps that the head reads: the deepest one alone, or the one before it, for the auxiliary
-            head, and the deepest.
+        channels: those of the maps that the head reads: the deepest alone, or the one before it, for the auxiliary head,
+            and the deepest.
         aspp_channels: see `DeepLabV3Head`.
         map_stride: stride of the deepest map.
 

@@ -1,4 +1,4 @@
-"""Multi-scale training under ultralytics: a trainer, and the environment variable `MVDET_MULTI_SCALE` that asks for it."""
+"""Multi-scale training under ultralytics: a trainer, and the variable `MVDET_MULTI_SCALE` that asks for it."""
 
 import os
 import re
