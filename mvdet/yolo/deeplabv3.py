@@ -24,7 +24,7 @@ class DeepLabV3SemanticSegment(SemanticSegment):
 
     Args:
         nc: classes, with the background.
-        channels: those of the maps that the head reads: the deepest alone, or the one before it, for the auxiliary head,
+        channels: those of the maps that it reads: the deepest alone, or the one before it, for the auxiliary head,
             and the deepest.
         aspp_channels: see `DeepLabV3Head`.
         map_stride: stride of the deepest map.
