@@ -13,12 +13,15 @@ from mvdet.benchmarks.measure import PairedTimes, peak_memory, time_in_turn
 from mvdet.benchmarks.rivals import ChannelsLast, TransformersBackbone, all_levels, relative_difference, timm_pair
 
 TIMM, TIMM_CHANNELS_LAST, TRANSFORMERS = "timm", "timm, channels_last", "transformers"
+FUSED, COMPILED = "inference, fused", "inference, compiled"
 
 
 def inference(
     variant: str, *, batches: tuple[int, ...], sizes: tuple[int, ...], repeats: int = 15, seconds: float = 20.0
 ) -> Iterator[Comparison]:
-    """Time inference, with the network as it is loaded and fused, against three others.
+    """Time inference, with the network as it is loaded, fused, and fused and compiled, against three others.
+
+    The compiled network is also compared with the fused one that it was made of.
 
     Args:
         variant: name of the backbone.
@@ -28,7 +31,7 @@ def inference(
         seconds: time after which a case ends; see `time_in_turn`.
 
     Yields:
-        For each case the comparisons of both with each of the others.
+        For each case the comparisons of all three with each of the others, and of the last two.
     """
     ours, theirs = (model.eval() for model in timm_pair(variant))
     fused = all_levels(variant).eval()
@@ -36,18 +39,30 @@ def inference(
     fused.fuse()
     last = ChannelsLast(copy.deepcopy(theirs))
     transformers = TransformersBackbone(variant).eval()
+    torch.compiler.reset()  # or the graphs of other variants count towards the limit of recompilations
+    compiled = torch.compile(fused, fullgraph=True, dynamic=False)
+    mine: dict[str, Callable[[Tensor], list[Tensor]]] = {"inference": ours, FUSED: fused, COMPILED: compiled}
+    rivals: dict[str, Callable[[Tensor], list[Tensor]]] = {
+        TIMM: theirs,
+        TIMM_CHANNELS_LAST: last,
+        TRANSFORMERS: transformers,
+    }
     with torch.inference_mode():
         for size in sizes:
             for batch in batches:
                 images = torch.rand(batch, 3, size, size)
-                runs = [partial(model, images) for model in (ours, fused, theirs, last, transformers)]
-                times = time_in_turn(runs, repeats=repeats, warmup=1, seconds=seconds)
+                runs = [partial(model, images) for model in (*mine.values(), *rivals.values())]
+                found = time_in_turn(runs, repeats=repeats, warmup=1, seconds=seconds)
+                times = dict(zip((*mine, *rivals), found, strict=True))
                 wanted = theirs(images)
-                for what, model, mine in (("inference", ours, times[0]), ("inference, fused", fused, times[1])):
+                for what, model in mine.items():
                     difference = relative_difference(model(images), wanted)
-                    for rival, other in zip((TIMM, TIMM_CHANNELS_LAST, TRANSFORMERS), times[2:], strict=True):
+                    for rival in rivals:
                         known = None if rival == TRANSFORMERS else difference
-                        yield Comparison(variant, what, batch, size, rival, PairedTimes(mine, other), known)
+                        pair = PairedTimes(times[what], times[rival])
+                        yield Comparison(variant, what, batch, size, rival, pair, known)
+                pair = PairedTimes(times[COMPILED], times[FUSED])
+                yield Comparison(variant, COMPILED, batch, size, "mvdet, fused", pair, None)
 
 
 def training(

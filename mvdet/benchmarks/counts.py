@@ -42,7 +42,7 @@ class Counts:
     activation_mib: float
 
 
-class _Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
+class _Recorder(TorchDispatchMode):
     """Counts the kernels and copies that PyTorch runs while it is entered."""
 
     def __init__(self) -> None:
