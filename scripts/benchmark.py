@@ -1,7 +1,7 @@
 """Print how fast mvdet is against others, as median ratios of interleaved runs in one process.
 
     pip install -e '.[bench,export]'
-    python scripts/benchmark.py                 # everything, about 25 minutes on two cores
+    python scripts/benchmark.py                 # everything: most of half an hour
     python scripts/benchmark.py inference yolo  # parts of it
     python scripts/benchmark.py --short         # everything in small: does it run?
 
@@ -24,7 +24,7 @@ from mvdet.benchmarks.suite import Findings, Settings
 
 
 def _yolo(settings: Settings) -> Findings:
-    from mvdet.yolo.speed import prediction  # ultralytics: nothing but this part needs it
+    from mvdet.yolo.speed import prediction  # ultralytics takes seconds to import, and only this part needs it
 
     return Findings(list(prediction(sizes=(320,) if settings.short else (320, 640), **settings.limits)))
 

@@ -19,16 +19,19 @@ FUSED, COMPILED = "inference, fused", "inference, compiled"
 def inference(
     variant: str, *, batches: tuple[int, ...], sizes: tuple[int, ...], repeats: int = 15, seconds: float = 20.0
 ) -> Iterator[Comparison]:
-    """Mvdet's inference, as loaded, fused, and fused and compiled, against three others.
+    """Time inference, with the network as it is loaded, fused, and fused and compiled, against three others.
 
     The compiled network is also compared with the fused one that it was made of.
 
     Args:
-        variant: backbone.
-        batches: numbers of images.
+        variant: name of the backbone.
+        batches: numbers of images; with each size they make a case.
         sizes: sides of the square images in pixels.
         repeats: rounds of each case, at most.
-        seconds: after which a case ends; see `time_in_turn`.
+        seconds: time after which a case ends; see `time_in_turn`.
+
+    Yields:
+        For each case the comparisons of all three with each of the others, and of the last two.
     """
     ours, theirs = (model.eval() for model in timm_pair(variant))
     fused = all_levels(variant).eval()
@@ -38,8 +41,12 @@ def inference(
     transformers = TransformersBackbone(variant).eval()
     torch.compiler.reset()  # or the graphs of other variants count towards the limit of recompilations
     compiled = torch.compile(fused, fullgraph=True, dynamic=False)
-    mine = {"inference": ours, FUSED: fused, COMPILED: compiled}
-    rivals = {TIMM: theirs, TIMM_CHANNELS_LAST: last, TRANSFORMERS: transformers}
+    mine: dict[str, Callable[[Tensor], list[Tensor]]] = {"inference": ours, FUSED: fused, COMPILED: compiled}
+    rivals: dict[str, Callable[[Tensor], list[Tensor]]] = {
+        TIMM: theirs,
+        TIMM_CHANNELS_LAST: last,
+        TRANSFORMERS: transformers,
+    }
     with torch.inference_mode():
         for size in sizes:
             for batch in batches:
@@ -61,7 +68,18 @@ def inference(
 def training(
     variant: str, *, batch: int = 8, size: int = 256, repeats: int = 10, seconds: float = 40.0
 ) -> Iterator[Comparison]:
-    """A training step, forward and backward, against three others; arguments are those of `inference`."""
+    """Time a training step, forward and backward, against three others.
+
+    Args:
+        variant: name of the backbone.
+        batch: number of images.
+        size: side of the square images in pixels.
+        repeats: rounds, at most.
+        seconds: time after which it ends; see `time_in_turn`.
+
+    Yields:
+        The comparison with each of the others.
+    """
     ours, theirs = (model.train() for model in timm_pair(variant))
     last = ChannelsLast(copy.deepcopy(theirs))
     transformers = TransformersBackbone(variant).train()
@@ -73,7 +91,16 @@ def training(
 
 
 def memory(variant: str, *, batch: int = 8, size: int = 256) -> dict[tuple[str, str], int]:
-    """Bytes by which a call raises the peak, each in a fresh process, by what is done and by whom."""
+    """Measure by how much a call raises the peak of a process's memory, each in a fresh process.
+
+    Args:
+        variant: name of the backbone.
+        batch: number of images.
+        size: side of the square images in pixels.
+
+    Returns:
+        Bytes, by what is done ("inference", "training step") and by whom ("mvdet" or another).
+    """
     return {
         (what, who): peak_memory(_prepare, (variant, who, what == "training step", batch, size))
         for what in ("inference", "training step")
@@ -82,7 +109,7 @@ def memory(variant: str, *, batch: int = 8, size: int = 256) -> dict[tuple[str, 
 
 
 def _prepare(variant: str, who: str, training: bool, batch: int, size: int) -> Callable[[], Any]:
-    """The call that is measured, after a small one that allocates what stays."""
+    """What `memory` measures in a process of its own: a call, after a small one that allocates what stays."""
     model = TransformersBackbone(variant) if who == TRANSFORMERS else timm_pair(variant)[who == TIMM]
     run = partial(_step if training else torch.inference_mode()(nn.Module.__call__), model.train(training))
     run(torch.rand(2, 3, 64, 64))
@@ -93,4 +120,4 @@ def _prepare(variant: str, who: str, training: bool, batch: int, size: int) -> C
 def _step(model: nn.Module, images: Tensor) -> None:
     """Forward and backward; gradients are dropped first, as an optimiser's `zero_grad` does."""
     model.zero_grad()
-    sum(x.square().mean() for x in model(images)).backward()
+    torch.autograd.backward([x.square().mean() for x in model(images)])

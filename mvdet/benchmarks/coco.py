@@ -11,15 +11,15 @@ from mvdet.benchmarks.measure import time_in_pairs
 from mvdet.evaluation.metrics.coco import METRICS, evaluate_coco
 
 _CLASSES = 80
-_SAME = 5e-7  # six decimals
+_SAME = 5e-7  # the largest difference of numbers that are equal to six decimals
 
 
 def evaluation(*, images: int = 5000, detections: int = 100, repeats: int = 3) -> Comparison:
-    """Made-up detections of 80 classes, both from what json has been read to.
+    """Compute COCO's numbers of made-up detections of 80 classes with both, from what json has been read to.
 
     Args:
-        images: how many.
-        detections: of each image.
+        images: number of images.
+        detections: number of detections in each image.
         repeats: counted pairs.
 
     Raises:
@@ -40,6 +40,7 @@ def evaluation(*, images: int = 5000, detections: int = 100, repeats: int = 3) -
 
 
 def _pycocotools(truth: dict[str, Any], results: list[dict[str, Any]]) -> list[float]:
+    # Only this judge needs it; our own evaluation does not.
     from pycocotools.coco import COCO
     from pycocotools.cocoeval import COCOeval
 

@@ -1,4 +1,4 @@
-"""What a benchmark finds, as rows of a table, as json and as means."""
+"""What a benchmark finds: rows of a table with their means, as Markdown, as json and as a plot."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -17,11 +17,11 @@ class Comparison:
     """mvdet and a rival, timed in turn.
 
     Attributes:
-        subject: network or function.
+        subject: name of the network or function.
         what: what mvdet did.
-        batch: images at once; None where that says nothing.
-        size: side of the square images in pixels; None likewise.
-        rival: the other implementation.
+        batch: number of images at once; None where that says nothing.
+        size: side of the square images in pixels; None where that says nothing.
+        rival: name of the other implementation.
         times: mvdet's first, the rival's second; a ratio above 1 means that mvdet is faster.
         difference: largest difference of the outputs, relative to the largest value; None where the rival computes
             something else or has other weights.
@@ -36,7 +36,7 @@ class Comparison:
     difference: float | None = None
 
     def as_dict(self) -> dict[str, Any]:
-        """In plain types, with every single time in seconds."""
+        """The comparison in plain types, for json, with every single time in seconds."""
         return {
             "subject": self.subject,
             "what": self.what,
@@ -53,7 +53,16 @@ class Comparison:
 
 @dataclass(frozen=True, slots=True)
 class Mean:
-    """Geometric mean of the ratios of all subjects, sizes and batches, for one thing done and one rival."""
+    """The ratios of all subjects and batches, for one thing done, one rival and one size.
+
+    Attributes:
+        what: what mvdet did.
+        rival: name of the other implementation.
+        size: side of the square images in pixels; None where that says nothing.
+        ratio: geometric mean of the ratios.
+        smallest: the smallest ratio.
+        rows: how many ratios there are.
+    """
 
     what: str
     rival: str
@@ -64,7 +73,7 @@ class Mean:
 
 
 def means(rows: Iterable[Comparison]) -> list[Mean]:
-    """One for each pair of what was done and rival, and size, in the order of their first rows."""
+    """The mean for each thing done, rival and size, in the order of their first rows."""
     groups: dict[tuple[str, str, int | None], list[float]] = {}
     for row in rows:
         groups.setdefault((row.what, row.rival, row.size), []).append(row.times.ratio)
@@ -75,7 +84,7 @@ def means(rows: Iterable[Comparison]) -> list[Mean]:
 
 
 def comparison_table(rows: Sequence[Comparison]) -> str:
-    """Markdown, a line for each row."""
+    """The rows as a table in Markdown, a line each."""
     header = ("subject", "what", "batch", "size", "against", "ratio (quartiles)", "mvdet ms", "theirs ms", "difference")
     lines = []
     for row in rows:
@@ -89,7 +98,7 @@ def comparison_table(rows: Sequence[Comparison]) -> str:
 
 
 def mean_table(rows: Sequence[Comparison]) -> str:
-    """Markdown: the geometric means of the rows."""
+    """The geometric means of the rows as a table in Markdown."""
     header = ("what", "size", "against", "geometric mean", "smallest", "of rows")
     lines = [
         (m.what, "" if m.size is None else str(m.size), m.rival, f"{m.ratio:.2f}", f"{m.smallest:.2f}", str(m.rows))

@@ -5,27 +5,34 @@ from dataclasses import asdict, dataclass, fields
 from typing import Any
 
 import torch
+import yaml
 from torch import Tensor, nn
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.flop_counter import FlopCounterMode
 
 from mvdet.benchmarks.rivals import all_levels
+from mvdet.resources import resource
 
+LIMITS = "cfg/benchmark_limits.yaml"
+"""The limits of every backbone's counts, and the version of PyTorch that they were counted with; of the package."""
+OTHER_VERSION = 0.1
+"""How much more another version of PyTorch may count, relative to a limit: it may split an operator in two."""
 _COPIES = ("clone", "copy_", "_to_copy")
 """ATen's operators that rearrange memory or change its type; `contiguous` and `reshape` come down to them."""
 
 
 @dataclass(frozen=True, slots=True)
 class Counts:
-    """Of one network and input.
+    """What one network costs with one input.
 
     Attributes:
         kernels: operators that compute something, views left out, in a fused forward pass.
-        copies: those among them that only copy, most often into another layout.
-        copied_mib: what these write.
+        copies: how many of the kernels only copy, most often into another layout.
+        copied_mib: what the copies write, in MiB.
         gflop: floating-point operations of convolutions, matrix products and attention, in billions; a multiplication
             and an addition are two.
-        activation_mib: tensors that a training step's forward pass keeps for its backward pass, parameters left out.
+        activation_mib: memory of the tensors that a training step's forward pass keeps for its backward pass, in MiB,
+            parameters left out.
     """
 
     kernels: int
@@ -36,8 +43,10 @@ class Counts:
 
 
 class _Recorder(TorchDispatchMode):
+    """Counts the kernels and copies that PyTorch runs while it is entered."""
+
     def __init__(self) -> None:
-        super().__init__()
+        super().__init__()  # type: ignore[no-untyped-call]
         self.kernels = self.copies = self.copied_bytes = 0
 
     def __torch_dispatch__(self, function: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
@@ -51,17 +60,15 @@ class _Recorder(TorchDispatchMode):
 
 
 def count(variant: str, *, size: int = 256) -> Counts:
-    """Of one image through the five-level pyramid.
+    """Count what one image costs in the five-level pyramid.
 
     Args:
-        variant: backbone.
+        variant: name of the backbone.
         size: side of the square image in pixels.
     """
     model, images = all_levels(variant), torch.rand(1, 3, size, size)
     kept = _kept_bytes(model.train(), images)
     model.eval().fuse()
-    with torch.no_grad():
-        model(images)
     with torch.no_grad(), _Recorder() as recorder:
         model(images)
     with torch.no_grad(), FlopCounterMode(display=False) as flops:
@@ -75,13 +82,27 @@ def count(variant: str, *, size: int = 256) -> Counts:
     )
 
 
-def excess(found: Counts, limits: Mapping[str, Any], *, subject: str) -> list[str]:
-    """One message for each count above its limit; a smaller one is not an error.
+def read_limits() -> tuple[dict[str, dict[str, float]], float]:
+    """The limits of every backbone's counts, and how much above them a count may be, relative to them.
+
+    That is 0 with the version of PyTorch that the limits were counted with, `OTHER_VERSION` otherwise.
+    """
+    limits = yaml.safe_load(resource(LIMITS).read_text(encoding="utf-8"))
+    counted_with = str(limits.pop("torch"))
+    return limits, 0.0 if torch.__version__.startswith(f"{counted_with}.") else OTHER_VERSION
+
+
+def excess(found: Counts, limits: Mapping[str, float], *, subject: str, tolerance: float = 0.0) -> list[str]:
+    """Compare counts with their limits.
 
     Args:
         found: what was counted.
         limits: the largest value of each of the counts.
         subject: named in the messages.
+        tolerance: how much a count may be above its limit, relative to it.
+
+    Returns:
+        One message for each count above its limit; a smaller one is not an error.
 
     Raises:
         ValueError: `limits` lacks a count or has one that does not exist.
@@ -92,12 +113,12 @@ def excess(found: Counts, limits: Mapping[str, Any], *, subject: str) -> list[st
     return [
         f"{subject}: {name} has grown from {limits[name]} to {value}"
         for name, value in asdict(found).items()
-        if value > limits[name]
+        if value > limits[name] * (1 + tolerance)
     ]
 
 
 def _kept_bytes(model: nn.Module, images: Tensor) -> int:
-    """Memory of the tensors that autograd saves, each storage once."""
+    """Bytes of the tensors that autograd saves, each storage once."""
     parameters = {p.untyped_storage().data_ptr() for p in model.parameters()}
     kept: dict[int, Tensor] = {}  # holds the tensors, so that no address is used twice
 

@@ -24,11 +24,11 @@ class Growth:
     Fitted by least squares of relative errors, so that small images count as much as large ones.
 
     Attributes:
-        variant: backbone.
+        variant: name of the backbone.
         sizes: sides of the square images, in pixels.
-        seconds: median time at each size, one image, fused.
-        linear: seconds at no pixels, seconds a megapixel.
-        quadratic: the same, and seconds a megapixel squared.
+        seconds: median time of the fused network at each size, for one image.
+        linear: coefficients of the straight line: seconds at no pixels, seconds a megapixel.
+        quadratic: coefficients of the parabola: as those of the line, and seconds a megapixel squared.
     """
 
     variant: str
@@ -38,11 +38,12 @@ class Growth:
     quadratic: tuple[float, ...]
 
     def predicted(self, coefficients: Sequence[float], sizes: Sequence[float] | np.ndarray) -> np.ndarray:
-        """Seconds at each size, in the polynomial's view."""
-        return np.polynomial.polynomial.polyval(_megapixels(sizes), coefficients)
+        """The seconds at each size that a polynomial gives, from its coefficients, lowest power first."""
+        values: np.ndarray = np.polynomial.polynomial.polyval(_megapixels(sizes), coefficients)
+        return values
 
     def error(self, coefficients: Sequence[float]) -> float:
-        """The largest relative error of a polynomial."""
+        """The largest relative error of a polynomial, given by its coefficients, over the measured sizes."""
         return float(np.abs(self.predicted(coefficients, self.sizes) / np.array(self.seconds) - 1).max())
 
     @property
@@ -55,13 +56,16 @@ class Growth:
 def growth(
     variants: Sequence[str], *, sizes: Sequence[int] = SIZES, repeats: int = 7, seconds: float = 15.0
 ) -> list[Growth]:
-    """Time of one image at each size; at each size the networks take turns.
+    """Time one image at each size; at each size the networks take turns.
 
     Args:
-        variants: backbones.
+        variants: names of the backbones.
         sizes: sides of the square images in pixels, three or more.
         repeats: rounds at each size, at most.
-        seconds: after which a size ends; see `time_in_turn`.
+        seconds: time after which a size ends; see `time_in_turn`.
+
+    Returns:
+        The times of each network, with the polynomials that fit them.
     """
     models = [all_levels(variant).eval().fuse() for variant in variants]
     medians: list[list[float]] = [[] for _ in variants]
@@ -106,4 +110,5 @@ def _least_squares(pixels: np.ndarray, seconds: np.ndarray, degree: int) -> tupl
 
 
 def _megapixels(sizes: Sequence[float] | np.ndarray) -> np.ndarray:
-    return np.square(np.array(sizes, dtype=float)) / 1e6
+    pixels: np.ndarray = np.square(np.array(sizes, dtype=float))
+    return pixels / 1e6

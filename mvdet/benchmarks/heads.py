@@ -1,4 +1,8 @@
-"""DeepLabV3 from images to logits, against transformers with the same weights, and torchvision's, another network."""
+"""SSDLite and DeepLabV3 from images to boxes and to logits, their parts alone, and the loader of their training images.
+
+The others are transformers' DeepLabV3 with the same weights, and torchvision's detector and segmentation network on
+MobileNetV3, which are other networks.
+"""
 
 import time
 from collections.abc import Callable, Iterable, Iterator
@@ -24,24 +28,30 @@ from mvdet.models.inputs import call_detector
 from mvdet.models.registry import create_model
 from mvdet.models.ssdlite import SSDLite
 
-_VOC_CLASSES = 21
+_VOC_CLASSES, _COCO_CLASSES = 21, 81  # with the background
+_BACKGROUND = {"as trained": 9.0, "random": 0.0}
+"""What is added to the background's logits: with 9 few anchors pass the threshold, as in a trained network; with 0 most
+do."""
 
 
 def segmentation(
     variant: str, *, batch: int = 1, size: int = 512, repeats: int = 15, seconds: float = 30.0
 ) -> Iterator[Comparison]:
-    """Logits as the heads give them, before they are enlarged, fused.
+    """DeepLabV3 from images to logits as the heads give them, before they are enlarged, with fused convolutions.
 
     transformers does not dilate MobileViTv2's encoder, so its outputs are others there.
 
     Args:
-        variant: backbone.
-        batch: images.
+        variant: name of the backbone.
+        batch: number of images.
         size: side of the square images in pixels.
         repeats: rounds, at most.
-        seconds: after which it ends; see `time_in_turn`.
+        seconds: time after which it ends; see `time_in_turn`.
+
+    Yields:
+        The comparison with each of the others.
     """
-    import transformers
+    import transformers  # optional, and takes seconds to import
 
     first = VARIANTS[variant].version == 1
     network = (
@@ -68,26 +78,20 @@ def segmentation(
         yield Comparison(subject, "images to logits, fused", batch, size, rival, PairedTimes(times[0], other), known)
 
 
-_COCO_CLASSES = 81  # COCO's, with the background
-_BACKGROUND = {"as trained": 9.0, "random": 0.0}
-"""What is added to the background's logits: with 9, about one anchor in a hundred passes the threshold, as in a trained
-network; with 0, most do."""
-
-
 def end_to_end(
     variant: str, *, batch: int = 8, size: int = 320, repeats: int = 15, seconds: float = 30.0
 ) -> tuple[Comparison, dict[str, float]]:
-    """Images to boxes, fused, against torchvision's SSDLite, another network; and what share of it post-processing is.
+    """SSDLite from images to boxes, fused, against torchvision's; and what share of the time post-processing takes.
 
     Both networks have random weights, of which most anchors pass the threshold; mvdet's background is raised for one
     of the two shares, as training does it.
 
     Args:
-        variant: backbone.
-        batch: images.
+        variant: name of the backbone.
+        batch: number of images.
         size: side of the square images in pixels.
         repeats: rounds, at most.
-        seconds: after which it ends; see `time_in_turn`.
+        seconds: time after which it ends; see `time_in_turn`.
 
     Returns:
         The comparison, and the share of the whole call, in [0, 1], by what the logits are like.
@@ -113,7 +117,7 @@ def end_to_end(
 
 
 def _detector(variant: str, background: float) -> SSDLite:
-    """With random weights, whose predictors lift the background's logit by so much."""
+    """A fused detector with random weights whose predictors add `background` to the background's logits."""
     model = create_model(f"ssdlite_{variant}", num_classes=_COCO_CLASSES).eval()
     assert isinstance(model, SSDLite)
     with torch.no_grad():
@@ -129,9 +133,12 @@ def postprocessing(*, batch: int = 8, size: int = 320, repeats: int = 15) -> Ite
     """Our post-processing against torchvision's `SSD.postprocess_detections` on the same raw tensors.
 
     Args:
-        batch: images.
+        batch: number of images.
         size: side of the square images in pixels; 320 has 3,232 anchors.
         repeats: counted pairs.
+
+    Yields:
+        A comparison for each kind of logits: as a trained network has them, and as one with random weights has.
 
     Raises:
         RuntimeError: the two do not find the same.
@@ -176,11 +183,14 @@ def loading_rates(
     """Images a second of a loader alone, and of the training step alone, on this machine's CPU.
 
     Args:
-        loader: of training images; gone through again when it ends.
-        backbone: of the detector that is trained.
+        loader: gives batches of training images; gone through again when it ends.
+        backbone: name of the backbone of the detector that is trained.
         batch_size: images in each of the loader's batches.
-        batches: loaded and counted, after the workers have started.
-        steps: trained and counted, after one that is not.
+        batches: how many are loaded and counted, after the workers have started.
+        steps: how many are trained and counted, after one that is not.
+
+    Returns:
+        Images a second of the loader, images a second of the training step.
     """
     endless = (batch for _ in iter(int, 1) for batch in loader)
     sample = next(endless)
@@ -195,7 +205,7 @@ def loading_rates(
 
     def step() -> None:
         optimizer.zero_grad()
-        torch.stack(list(call_detector(model, *sample).values())).sum().backward()
+        torch.autograd.backward(torch.stack(list(call_detector(model, *sample).values())).sum())
         optimizer.step()
 
     step()
@@ -203,7 +213,7 @@ def loading_rates(
 
 
 def _seconds(function: Callable[[], None], times: int) -> float:
-    """Of one call."""
+    """Seconds that one call takes, averaged over so many calls."""
     start = time.perf_counter()
     for _ in range(times):
         function()

@@ -14,7 +14,7 @@ from statistics import median, quantiles
 from typing import Any
 
 _FEWEST_ROUNDS = 5
-_LOOK = 0.02  # seconds; the system counts threads' time in steps of up to 10 ms
+_LOOK = 0.02  # seconds; several of the steps that the system counts threads' time in
 _LONGEST_PAUSE = 2.0  # seconds
 _PROCESS_STATUS = Path("/proc/self/status")
 
@@ -70,10 +70,10 @@ def time_in_turn(
     """Call functions in turn and time each call: A B C A B C ..., so that a drift of the machine meets all.
 
     Args:
-        functions: without arguments.
+        functions: what is timed; called without arguments.
         repeats: counted rounds, 2 or more.
-        warmup: rounds that are not counted, before.
-        seconds: after so many no round begins, but five are counted anyway (or `repeats`, if fewer).
+        warmup: rounds before those, which are not counted.
+        seconds: time after which no round begins, but five are counted anyway (or `repeats`, if fewer).
 
     Returns:
         Seconds of every call of each function.
@@ -93,7 +93,7 @@ def time_in_processes(
     warmup: int = 3,
     seconds: float = math.inf,
 ) -> list[tuple[float, ...]]:
-    """As `time_in_turn`, but each function in a process of its own, which has nothing else in its memory.
+    """Time functions as `time_in_turn`, but each in a process of its own, which has nothing else in its memory.
 
     In one process the memory that one function needs may stay with the process for the others, which then need not ask
     the system for it as they do where they are alone. How often they ask differs from process to process: so there are
@@ -102,8 +102,10 @@ def time_in_processes(
     Args:
         prepare: an importable function; called in a new process, it returns the function to time.
         arguments: for `prepare`, picklable, one sequence for each function.
-        processes: for each function.
-        repeats: counted rounds with each set of processes; see `time_in_turn`, `warmup` and `seconds` likewise.
+        processes: how many, one after the other, each function is timed in.
+        repeats: counted rounds with each set of processes, at most.
+        warmup: rounds with each set of processes that are not counted.
+        seconds: time after which a set of processes begins no round; see `time_in_turn`.
 
     Returns:
         Seconds of every call of each function, one set of processes after the other.
@@ -147,7 +149,7 @@ def _seconds_of(function: Callable[[], Any]) -> float:
     return time.perf_counter() - start
 
 
-_prepared: Callable[[], Any]  # of a process of `time_in_processes`
+_prepared: Callable[[], Any]  # what a process of `time_in_processes` times
 
 
 def _keep_prepared(prepare: Callable[..., Callable[[], Any]], arguments: Sequence[Any]) -> None:
@@ -164,7 +166,7 @@ def _seconds_of_prepared() -> float:
 def wait_for_idle_threads() -> None:
     """Return when this process's other threads sleep, two seconds later at most.
 
-    Threads that have no work spin before they sleep, OpenMP's for some 10 ms, ONNX Runtime's for more than 100: whoever
+    Threads that have no work spin before they sleep, OpenMP's for a short while, ONNX Runtime's for a long one: whoever
     is timed next would have a core less.
     """
     end = time.perf_counter() + _LONGEST_PAUSE
@@ -196,7 +198,10 @@ def _peak_of_call(prepare: Callable[..., Callable[[], Any]], arguments: Sequence
 
 
 def _peak_resident() -> int:
-    """Bytes. On Linux from the process's status: getrusage(2) also counts what its parent had before exec."""
+    """The process's largest resident memory so far, in bytes.
+
+    On Linux it is read from the process's status: getrusage(2) also counts what its parent had before exec.
+    """
     if _PROCESS_STATUS.exists():
         line = next(line for line in _PROCESS_STATUS.read_text().splitlines() if line.startswith("VmHWM:"))
         return int(line.split()[1]) * 1024

@@ -15,7 +15,7 @@ _Module = TypeVar("_Module", bound=nn.Module)
 
 def timm_pair(variant: str) -> tuple[MobileViTBackbone, nn.Module]:
     """Mvdet's and timm's pyramid with the same weights, all five levels, v1 with its expansion as timm has it."""
-    import timm
+    import timm  # optional, and takes seconds to import
 
     whole = as_trained(timm.create_model(variant))
     theirs = timm.create_model(variant, features_only=True)
@@ -35,8 +35,8 @@ def all_levels(variant: str) -> MobileViTBackbone:
 def as_trained(model: _Module) -> _Module:
     """Random weights under which a signal does not die out, as under trained ones; returns the model.
 
-    With transformers' own initialisation the last maps of a network that is not trained are denormal numbers (1e-43),
-    which processors are slow with: no fair rival. Its maps still shrink with these weights, but stay normal numbers.
+    With transformers' own initialisation the last maps of a network that is not trained are denormal numbers, which
+    processors are slow with: no fair rival. Its maps still shrink with these weights, but stay normal numbers.
     """
     for layer in model.modules():
         if isinstance(layer, (nn.Conv2d, nn.Linear)):
@@ -45,19 +45,25 @@ def as_trained(model: _Module) -> _Module:
 
 
 class ChannelsLast(nn.Module):
-    """A network in channels_last memory, whose images are laid out likewise."""
+    """A network in channels_last memory, whose images are laid out likewise.
+
+    Args:
+        network: maps images to a list of maps; moved in place.
+    """
 
     def __init__(self, network: nn.Module) -> None:
         super().__init__()
         self.network = network.to(memory_format=torch.channels_last)
 
     def forward(self, images: Tensor) -> list[Tensor]:
-        return self.network(images.contiguous(memory_format=torch.channels_last))
+        """[B, C, H, W] -> the network's maps."""
+        maps: list[Tensor] = self.network(images.contiguous(memory_format=torch.channels_last))
+        return maps
 
 
 def transformers_config(variant: str, **options: Any) -> Any:
     """Transformers' configuration of a variant; `options` are further arguments of it."""
-    import transformers
+    import transformers  # optional, and takes seconds to import
 
     spec = VARIANTS[variant]
     if spec.version == 2:
@@ -71,20 +77,25 @@ def transformers_config(variant: str, **options: Any) -> Any:
 
 
 class TransformersBackbone(nn.Module):
-    """transformers' network without a head, with random weights; gives the map of each stage."""
+    """transformers' network without a head, with random weights; gives the map of each stage.
+
+    Args:
+        variant: name of the backbone.
+    """
 
     def __init__(self, variant: str) -> None:
         super().__init__()
-        import transformers
+        import transformers  # optional, and takes seconds to import
 
         self.network = as_trained(transformers.AutoModel.from_config(transformers_config(variant)))
 
     def forward(self, images: Tensor) -> list[Tensor]:
+        """[B, 3, H, W] -> the map of each stage."""
         return list(self.network(images, output_hidden_states=True).hidden_states)
 
 
 def relative_difference(actual: list[Tensor], wanted: list[Tensor]) -> float:
-    """The largest over all maps, relative to the map's largest value.
+    """The largest difference over all maps, each relative to the map's largest value.
 
     Raises:
         ValueError: the maps differ in number.

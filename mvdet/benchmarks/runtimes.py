@@ -1,4 +1,4 @@
-"""The practical limit: the same graph under ONNX Runtime and OpenVINO, which plan it as a whole."""
+"""mvdet's pyramids against the practical limit: the same graph under runtimes that plan it as a whole."""
 
 import tempfile
 from collections.abc import Callable, Iterator
@@ -26,11 +26,14 @@ def runtimes(
     The graph is exported for the very size, and its sizes are constants: what a runtime can do best.
 
     Args:
-        variant: backbone.
-        batches: numbers of images.
+        variant: name of the backbone.
+        batches: numbers of images, a case each.
         size: side of the square images in pixels.
         repeats: rounds of each case, at most.
-        seconds: after which a case ends; see `time_in_turn`.
+        seconds: time after which a case ends; see `time_in_turn`.
+
+    Yields:
+        For each case the comparison with each runtime.
     """
     model = all_levels(variant).eval().fuse()
     for batch in batches:
@@ -49,14 +52,14 @@ def runtimes(
 
 
 def export_onnx(model: torch.nn.Module, images: Tensor, file: Path) -> Path:
-    """The graph for images of this very shape."""
+    """Export the graph for images of this very shape; returns the file."""
     torch.onnx.export(model, (images,), file, opset_version=OPSET, dynamo=False)
     return file
 
 
 def onnx_runtime(file: Path) -> Runtime:
     """A session on as many threads as PyTorch has."""
-    import onnxruntime
+    import onnxruntime  # optional; its threads stay in the process
 
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = torch.get_num_threads()
@@ -67,7 +70,7 @@ def onnx_runtime(file: Path) -> Runtime:
 
 def openvino(file: Path) -> Runtime:
     """A compiled model on as many threads as PyTorch has, in float32, for the shortest single call."""
-    from openvino import Core
+    from openvino import Core  # optional; its threads stay in the process
 
     settings = {
         "INFERENCE_NUM_THREADS": torch.get_num_threads(),
@@ -80,4 +83,5 @@ def openvino(file: Path) -> Runtime:
 
 def _infer(model: torch.nn.Module, images: Tensor) -> list[Tensor]:
     with torch.inference_mode():
-        return model(images)
+        maps: list[Tensor] = model(images)
+        return maps

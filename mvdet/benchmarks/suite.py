@@ -1,4 +1,8 @@
-"""All benchmarks but YOLO's, in parts; each gives rows, further tables, or both."""
+"""All benchmarks but YOLO's, in parts; each gives rows, further tables, or both.
+
+What a part measures against is imported once it is measured: a run of one part needs no more, and has no threads of
+the others' in its process.
+"""
 
 import json
 import os
@@ -9,13 +13,10 @@ from pathlib import Path
 from typing import Any
 
 import torch
-import yaml
 
 from mvdet.backbones import VARIANTS
+from mvdet.benchmarks import backbones, coco, counts, growth, heads, runtimes
 from mvdet.benchmarks.comparison import Comparison, comparison_table, markdown, mean_table, plot_ratios
-from mvdet.resources import resource
-
-LIMITS = "cfg/benchmark_limits.yaml"
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,7 +27,7 @@ class Settings:
         variants: backbones.
         sizes: sides of the square images that inference is timed with, in pixels.
         repeats: counted rounds of a case, at most.
-        seconds: after which a case ends; see `mvdet.benchmarks.measure.time_in_turn`.
+        seconds: time after which a case ends; see `mvdet.benchmarks.measure.time_in_turn`.
         short: few rounds, one size, one variant of each version.
         output: folder of the tables and plots.
     """
@@ -40,7 +41,7 @@ class Settings:
 
     @property
     def limits(self) -> dict[str, Any]:
-        """Of `time_in_turn`."""
+        """The arguments of `time_in_turn` that end a case."""
         return {"repeats": 3 if self.short else self.repeats, "seconds": 3.0 if self.short else self.seconds}
 
     @property
@@ -54,9 +55,9 @@ class Findings:
     """What one part has found.
 
     Attributes:
-        rows: comparisons.
-        tables: further tables, Markdown.
-        errors: what must not be.
+        rows: comparisons of mvdet with others.
+        tables: further tables, in Markdown.
+        errors: one message for each thing found that must not be.
     """
 
     rows: list[Comparison] = field(default_factory=list)
@@ -71,8 +72,8 @@ def run(parts: Mapping[str, Part], settings: Settings) -> list[str]:
     """Measure, print, and write results.json, tables.md and a plot of each part's ratios.
 
     Args:
-        parts: by name, what measures it.
-        settings: for all of them.
+        parts: what measures each part, by its name.
+        settings: what is measured, and for how long, in all parts.
 
     Returns:
         One message for everything that must not be; none is fine.
@@ -99,7 +100,7 @@ def run(parts: Mapping[str, Part], settings: Settings) -> list[str]:
 
 
 def describe_machine() -> str:
-    """Processor, threads and versions, in a line."""
+    """The processor, its cores, the threads that PyTorch uses and its version, in one line."""
     name = platform.processor() or platform.machine()
     processors = Path("/proc/cpuinfo")
     if processors.exists():
@@ -109,31 +110,25 @@ def describe_machine() -> str:
 
 
 def _inference(settings: Settings) -> Findings:
-    from mvdet.benchmarks.backbones import inference
-
     sizes = (256,) if settings.short else settings.sizes
     batches = (1,) if settings.short else (1, 8)
     found = Findings()
     for variant in settings.timed:
-        found.rows += inference(variant, batches=batches, sizes=sizes, **settings.limits)
+        found.rows += backbones.inference(variant, batches=batches, sizes=sizes, **settings.limits)
     return found
 
 
 def _training(settings: Settings) -> Findings:
-    from mvdet.benchmarks.backbones import training
-
     found = Findings()
     for variant in settings.timed:
-        found.rows += training(variant, batch=2 if settings.short else 8, **settings.limits)
+        found.rows += backbones.training(variant, batch=2 if settings.short else 8, **settings.limits)
     return found
 
 
 def _memory(settings: Settings) -> Findings:
-    from mvdet.benchmarks.backbones import memory
-
     lines, batch = [], 2 if settings.short else 8
     for variant in settings.timed:
-        peaks = memory(variant, batch=batch)
+        peaks = backbones.memory(variant, batch=batch)
         for what in dict.fromkeys(what for what, _ in peaks):
             ours, *others = (peaks[what, who] / 2**20 for who in ("mvdet", "timm", "transformers"))
             lines.append([variant, what, f"{ours:.0f}", *(f"{other:.0f} ({ours / other:.2f})" for other in others)])
@@ -142,44 +137,40 @@ def _memory(settings: Settings) -> Findings:
 
 
 def _ssdlite(settings: Settings) -> Findings:
-    from mvdet.benchmarks.heads import end_to_end, postprocessing
-
     found, lines = Findings(), []
     for variant in settings.timed:
-        row, shares = end_to_end(variant, batch=2 if settings.short else 8, **settings.limits)
+        row, shares = heads.end_to_end(variant, batch=2 if settings.short else 8, **settings.limits)
         found.rows.append(row)
         lines.append([row.subject, *(f"{100 * share:.1f} %" for share in shares.values())])
-    found.rows += postprocessing(repeats=settings.limits["repeats"])
+    found.rows += heads.postprocessing(repeats=settings.limits["repeats"])
     found.tables.append(markdown(("detector", *(f"share of post-processing, logits {name}" for name in shares)), lines))
     return found
 
 
 def _loader(settings: Settings) -> Findings:
-    from mvdet.benchmarks.heads import loading_rates
+    # Lightning comes with them, and takes seconds to import.
     from mvdet.training.detection import SSDLiteRecipe, detection_dataset
     from mvdet.training.loaders import train_loader
 
     variant = settings.timed[0] if settings.short else "mobilevit_s"
     recipe = SSDLiteRecipe(backbone=variant, batch_size=8, workers=2)
-    loaded, trained = loading_rates(train_loader(detection_dataset(recipe, train=True), recipe), variant, 8)
+    loaded, trained = heads.loading_rates(train_loader(detection_dataset(recipe, train=True), recipe), variant, 8)
     header = ("training step, batch 8, 320 pixels", "images/s", "loader, two workers, images/s", "times as fast")
     line = [f"ssdlite_{variant}", f"{trained:.1f}", f"{loaded:.0f}", f"{loaded / trained:.0f}"]
     return Findings(tables=[markdown(header, [line])])
 
 
 def _deeplabv3(settings: Settings) -> Findings:
-    from mvdet.benchmarks.heads import segmentation
-
     size = 256 if settings.short else 512
-    return Findings([row for variant in settings.timed for row in segmentation(variant, size=size, **settings.limits)])
+    return Findings(
+        [row for variant in settings.timed for row in heads.segmentation(variant, size=size, **settings.limits)]
+    )
 
 
 def _growth(settings: Settings) -> Findings:
-    from mvdet.benchmarks.growth import SIZES, growth, plot
-
     variants = list({VARIANTS[variant].version: variant for variant in settings.timed}.values())  # the last of each
-    found = growth(variants, sizes=SIZES[:4] if settings.short else SIZES, **settings.limits)
-    plot(found, settings.output / "growth.png")
+    found = growth.growth(variants, sizes=growth.SIZES[:4] if settings.short else growth.SIZES, **settings.limits)
+    growth.plot(found, settings.output / "growth.png")
     times = [[str(size), *(f"{1e3 * one.seconds[i]:.1f}" for one in found)] for i, size in enumerate(found[0].sizes)]
     fits = [
         [
@@ -199,30 +190,25 @@ def _growth(settings: Settings) -> Findings:
 
 
 def _coco(settings: Settings) -> Findings:
-    from mvdet.benchmarks.coco import evaluation
-
-    return Findings([evaluation(images=200 if settings.short else 5000, repeats=3)])
+    return Findings([coco.evaluation(images=200 if settings.short else 5000, repeats=3)])
 
 
 def _runtimes(settings: Settings) -> Findings:
-    from mvdet.benchmarks.runtimes import runtimes
-
     size, batches = (256, (1,)) if settings.short else (320, (1, 8))
     found = Findings()
     for variant in settings.timed:
-        found.rows += runtimes(variant, batches=batches, size=size, **settings.limits)
+        found.rows += runtimes.runtimes(variant, batches=batches, size=size, **settings.limits)
     return found
 
 
 def _counts(settings: Settings) -> Findings:
-    from mvdet.benchmarks.counts import Counts, count, excess
-
     found, lines = Findings(), []
-    for variant, limits in yaml.safe_load(resource(LIMITS).read_text(encoding="utf-8")).items():
-        counts = count(variant)
-        found.errors += excess(counts, limits, subject=variant)
-        lines.append([variant, *map(str, asdict(counts).values())])
-    header = ["one image of 256 x 256", *(one.name for one in fields(Counts))]
+    limits_of, tolerance = counts.read_limits()
+    for variant, limits in limits_of.items():
+        counted = counts.count(variant)
+        found.errors += counts.excess(counted, limits, subject=variant, tolerance=tolerance)
+        lines.append([variant, *map(str, asdict(counted).values())])
+    header = ["one image of 256 x 256", *(one.name for one in fields(counts.Counts))]
     found.tables.append(markdown(header, lines))
     return found
 

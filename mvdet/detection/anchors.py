@@ -14,7 +14,7 @@ class AnchorGenerator(nn.Module):
     """The anchors of a pyramid, in relative units: they depend on the sizes of its maps alone.
 
     Args:
-        aspect_ratios: of each level, beside 1; every ratio r gives a box of r and one of 1 / r.
+        aspect_ratios: for each level its ratios beside 1; every ratio r gives a box of r and one of 1 / r.
         min_scale: side of the smallest box of the first level, relative to the image.
         max_scale: side that the level after the last would start with.
     """
@@ -35,7 +35,7 @@ class AnchorGenerator(nn.Module):
 
     @property
     def num_anchors(self) -> tuple[int, ...]:
-        """Anchors a cell of each level."""
+        """For each level, how many anchors a cell of its map has."""
         return tuple(len(shapes) for shapes in self.shapes)
 
     def forward(self, map_sizes: Sequence[tuple[int, int]], device: torch.device | str | None = None) -> Tensor:

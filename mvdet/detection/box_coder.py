@@ -13,8 +13,8 @@ class BoxCoder:
     All boxes are relative to the image's width and height.
 
     Attributes:
-        center_variance: of the offsets (gx - ax) / aw and (gy - ay) / ah.
-        size_variance: of the offsets log(gw / aw) and log(gh / ah).
+        center_variance: what the offsets (gx - ax) / aw and (gy - ay) / ah are divided by.
+        size_variance: what the offsets log(gw / aw) and log(gh / ah) are divided by.
     """
 
     center_variance: float = 0.1
@@ -22,8 +22,8 @@ class BoxCoder:
 
     def encode(self, boxes_cxcywh: Tensor, anchors_cxcywh: Tensor) -> Tensor:
         """Boxes [..., 4] of positive size and anchors [..., 4] -> offsets [..., 4]."""
-        centre, size = boxes_cxcywh.split(2, dim=-1)
-        anchor_centre, anchor_size = anchors_cxcywh.split(2, dim=-1)
+        centre, size = torch.split(boxes_cxcywh, 2, dim=-1)
+        anchor_centre, anchor_size = torch.split(anchors_cxcywh, 2, dim=-1)
         return torch.cat(
             [
                 (centre - anchor_centre) / (anchor_size * self.center_variance),
@@ -34,8 +34,8 @@ class BoxCoder:
 
     def decode(self, offsets: Tensor, anchors_cxcywh: Tensor) -> Tensor:
         """Offsets [..., 4] and anchors [..., 4] -> boxes [..., 4] xyxy, which may leave the image."""
-        offset_centre, offset_size = offsets.float().split(2, dim=-1)  # exp overflows in half precision
-        anchor_centre, anchor_size = anchors_cxcywh.split(2, dim=-1)
+        offset_centre, offset_size = torch.split(offsets.float(), 2, dim=-1)  # exp overflows in half precision
+        anchor_centre, anchor_size = torch.split(anchors_cxcywh, 2, dim=-1)
         centre = offset_centre * self.center_variance * anchor_size + anchor_centre
         half = torch.exp(offset_size * self.size_variance) * anchor_size / 2
         return torch.cat([centre - half, centre + half], dim=-1)

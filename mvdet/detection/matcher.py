@@ -28,7 +28,7 @@ def match_anchors(boxes: Tensor, valid: Tensor, anchors: Tensor, *, iou_threshol
     if objects == 0:
         return torch.full((batch, len(anchors)), BACKGROUND, dtype=torch.int64, device=anchors.device)
     # [B * T, N] -> [B, T, N]; padding overlaps nothing
-    iou = box_iou(boxes.flatten(0, 1), anchors).view(batch, objects, -1).masked_fill(~valid[..., None], -1)
+    iou: Tensor = box_iou(boxes.flatten(0, 1), anchors).view(batch, objects, -1).masked_fill(~valid[..., None], -1)
     best_anchor = iou.argmax(dim=2, keepdim=True)  # [B, T, 1]
     iou = iou.scatter_add(2, best_anchor, valid[..., None] * 2.0)  # beyond any overlap, its order kept
     best_iou, best_box = iou.max(dim=1)  # [B, N]

@@ -13,15 +13,18 @@ from mvdet.detection.matcher import match_anchors
 
 
 class MultiBoxLoss(nn.Module):
-    """Both losses are sums over anchors, divided by the number of anchors that have an object.
+    """Smooth L1 on the offsets of matched anchors, cross-entropy on them and on the hardest of the others.
+
+    Both losses are sums over anchors, divided by the number of anchors that have an object.
 
     That number is the batch's; where several processes train together it is the mean of theirs, so that averaging their
     gradients gives those of one process with all of the images.
 
     Args:
-        negative_ratio: anchors without an object that count, the hardest ones, for each with an object in the image.
-        iou_threshold: overlap from which an anchor is matched.
-        box_coder: how offsets are computed.
+        negative_ratio: how many anchors without an object count, the hardest ones, for each with an object in the
+            image.
+        iou_threshold: overlap, intersection over union, from which an anchor is matched.
+        box_coder: encodes the boxes; None takes SSD's variances.
     """
 
     def __init__(

@@ -10,7 +10,7 @@ from torchvision.ops import nms
 from mvdet.detection.box_coder import BoxCoder
 
 _ROUNDING = 1e-3  # of differences of logits, generously; an anchor too many costs nothing
-_FIRST_CANDIDATES = 1024  # five times what is kept of an image: nearly always enough
+_FIRST_CANDIDATES = 1024  # several times what is kept of an image: nearly always enough
 
 
 def postprocess_detections(
@@ -40,7 +40,7 @@ def postprocess_detections(
         detections_per_image: best detections of an image that are kept.
         clip_first: clip boxes to the image before the suppression, as torchvision does, rather than after it, as
             ml-cvnets does.
-        box_coder: how offsets are decoded.
+        box_coder: decodes the offsets; None takes SSD's variances.
 
     Returns:
         For each image `boxes` [n, 4] float32 xyxy in pixels, inside the image, `scores` [n] float32, descending, and
@@ -84,8 +84,8 @@ def _promising(logits: Tensor, score_threshold: float) -> tuple[Tensor, Tensor]:
     """Anchors that a class may pass the threshold at, and their logits: [B, N, K] -> indices [B, A], logits [B, A, K].
 
     The softmax divides by no less than the background's term, so a class's lead over the background bounds its score
-    without an exponential. A is the largest number of such anchors in an image; a trained network has few, and the
-    softmax and the sorting of its scores were most of the time of the whole function.
+    without an exponential. A is the largest number of such anchors in an image: few in a trained network, so that the
+    softmax and the sorting of its scores, which are most of the work otherwise, are of few anchors too.
     """
     lead = logits[..., 1:].amax(dim=-1) - logits[..., 0]
     least = math.log(score_threshold) - _ROUNDING if score_threshold > 0 else -math.inf
@@ -105,7 +105,8 @@ def _suppress(boxes: Tensor, scores: Tensor, labels: Tensor, threshold: float) -
         return torch.empty(0, dtype=torch.int64, device=boxes.device)
     boxes = boxes.double()
     extent = boxes.max() - boxes.min() + 1
-    return nms(boxes + (labels * extent)[:, None], scores.double(), threshold)
+    kept: Tensor = nms(boxes + (labels * extent)[:, None], scores.double(), threshold)
+    return kept
 
 
 def _clip(boxes: Tensor, sizes: Tensor) -> Tensor:

@@ -5,19 +5,23 @@ Layers, channels and dropout are those of ml-cvnets, `cvnets/modules/aspp_block.
 """
 
 from collections.abc import Sequence
+from typing import Self
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 from mvdet.backbones.fusing import fuse
 from mvdet.backbones.layers import ConvNormAct
 
 ASPP_CHANNELS = {1: 256, 2: 512}
-"""Of the published weights, by MobileViT version."""
+"""Width of the published heads, by MobileViT version."""
 ATROUS_RATES = (6, 12, 18)  # of the published weights
 NUM_ATROUS = 3
-DROPOUT = 0.1  # of whole channels, in both heads
+DROPOUT = 0.1  # probability that a whole channel is dropped, in both heads
 AUX_MIN_CHANNELS = 128
+PUBLISHED_AUX_LOSS = 0.4
+"""Weight of the auxiliary head's loss (ml-cvnets, config/segmentation/pascal_voc/deeplabv3_mobilevitv2.yaml)."""
 
 
 class ASPP(nn.Module):
@@ -74,7 +78,8 @@ class ASPP(nn.Module):
         pooled = self.image_pool(x.mean(dim=(-2, -1), keepdim=True))
         # Bilinear upsampling from 1x1, which the paper does, is a repetition.
         maps = [*(branch(x) for branch in self.branches), pooled.expand(-1, -1, *x.shape[-2:])]
-        return self.dropout(self.project(torch.cat(maps, dim=1)))
+        projected: Tensor = self.dropout(self.project(torch.cat(maps, dim=1)))
+        return projected
 
 
 class DeepLabV3Head(nn.Module):
@@ -107,9 +112,15 @@ class DeepLabV3Head(nn.Module):
         self.to(memory_format=torch.channels_last)
 
     def forward(self, x: Tensor) -> Tensor:
-        return self.classifier(self.aspp(x))
+        """[B, in_channels, H, W] -> logits [B, num_classes, H, W].
 
-    def fuse(self) -> "DeepLabV3Head":
+        Raises:
+            ValueError: for a single image in training mode, as `ASPP`.
+        """
+        logits: Tensor = self.classifier(self.aspp(x))
+        return logits
+
+    def fuse(self) -> Self:
         """Fold batch normalisation into the convolutions, in place, for inference; returns the head."""
         fuse(self)
         return self
@@ -140,12 +151,29 @@ class AuxiliaryHead(nn.Module):
         self.to(memory_format=torch.channels_last)
 
     def forward(self, x: Tensor) -> Tensor:
-        return self.classifier(self.dropout(self.project(x)))
+        """[B, in_channels, H, W] -> logits [B, num_classes, H, W]."""
+        logits: Tensor = self.classifier(self.dropout(self.project(x)))
+        return logits
 
-    def fuse(self) -> "AuxiliaryHead":
+    def fuse(self) -> Self:
         """Fold batch normalisation into the convolution, in place, for inference; returns the head."""
         fuse(self)
         return self
+
+
+def pixel_cross_entropy(logits: Tensor, masks: Tensor, *, ignore_index: int = 255) -> Tensor:
+    """Cross-entropy, averaged over the pixels that count; 0 where none does, with a gradient of 0.
+
+    Args:
+        logits: [B, classes, H, W].
+        masks: [B, H, W] int64, the class of each pixel, `ignore_index` where it does not count.
+        ignore_index: 255 in the masks of PASCAL VOC.
+
+    Returns:
+        A float32 scalar.
+    """
+    total = F.cross_entropy(logits.float(), masks, ignore_index=ignore_index, reduction="sum")
+    return total / (masks != ignore_index).sum().clamp(min=1)
 
 
 def _check_classes(num_classes: int) -> None:

@@ -1,6 +1,7 @@
 """The SSDLite head that MobileViT was published with (arXiv:2110.02178, section 4.2; ml-cvnets)."""
 
 from collections.abc import Sequence
+from typing import Self
 
 import torch
 from torch import Tensor, nn
@@ -26,7 +27,13 @@ def level_sizes(map_sizes: Sequence[tuple[int, int]]) -> list[tuple[int, int]]:
 
 
 class SeparableConv(nn.Module):
-    """Depthwise 3x3 convolution with norm, pointwise convolution with norm and ReLU; no activation between them."""
+    """Depthwise 3x3 convolution with norm, pointwise convolution with norm and ReLU; no activation between them.
+
+    Args:
+        in_channels: input channels.
+        out_channels: output channels.
+        stride: of the depthwise convolution.
+    """
 
     def __init__(self, in_channels: int, out_channels: int, *, stride: int) -> None:
         super().__init__()
@@ -34,11 +41,18 @@ class SeparableConv(nn.Module):
         self.pointwise = ConvNormAct(in_channels, out_channels, 1, act=nn.ReLU)
 
     def forward(self, x: Tensor) -> Tensor:
-        return self.pointwise(self.depthwise(x))
+        """[B, in_channels, H, W] -> [B, out_channels, ceil(H / stride), ceil(W / stride)]."""
+        out: Tensor = self.pointwise(self.depthwise(x))
+        return out
 
 
 class SeparablePredictor(nn.Module):
-    """Depthwise 3x3 convolution with norm, pointwise convolution with bias."""
+    """Depthwise 3x3 convolution with norm, pointwise convolution with bias.
+
+    Args:
+        in_channels: input channels.
+        out_channels: output channels.
+    """
 
     def __init__(self, in_channels: int, out_channels: int) -> None:
         super().__init__()
@@ -46,7 +60,9 @@ class SeparablePredictor(nn.Module):
         self.pointwise = nn.Conv2d(in_channels, out_channels, 1)
 
     def forward(self, x: Tensor) -> Tensor:
-        return self.pointwise(self.depthwise(x))
+        """[B, in_channels, H, W] -> [B, out_channels, H, W]."""
+        out: Tensor = self.pointwise(self.depthwise(x))
+        return out
 
 
 class SSDLiteHead(nn.Module):
@@ -55,7 +71,7 @@ class SSDLiteHead(nn.Module):
     Args:
         in_channels: channels of the backbone's maps at strides 16 and 32.
         num_classes: classes, background included, which is class 0.
-        num_anchors: anchors a cell of each of the six levels.
+        num_anchors: for each of the six levels, how many anchors a cell of its map has.
 
     Raises:
         ValueError: unless there are two maps, six numbers of anchors and at least two classes.
@@ -113,10 +129,10 @@ class SSDLiteHead(nn.Module):
         for predictor, x in zip(self.predictors, self.pyramid(maps), strict=True):
             # [B, A * (4 + K), H, W] -> [B, H * W * A, 4 + K], a view where memory is channels_last
             predictions.append(predictor(x).permute(0, 2, 3, 1).reshape(x.shape[0], -1, BOX_OFFSETS + self.num_classes))
-        offsets, logits = torch.cat(predictions, dim=1).split([BOX_OFFSETS, self.num_classes], dim=-1)
+        offsets, logits = torch.split(torch.cat(predictions, dim=1), [BOX_OFFSETS, self.num_classes], dim=-1)
         return {"cls_logits": logits, "bbox_regression": offsets}
 
-    def fuse(self) -> "SSDLiteHead":
+    def fuse(self) -> Self:
         """Fold batch normalisation into the convolutions, in place, for inference; returns the head."""
         fuse(self)
         return self

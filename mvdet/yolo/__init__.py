@@ -1,4 +1,12 @@
-"""MobileViT under stock ultralytics: YAML module, registration, grafting. The only part that imports ultralytics."""
+"""MobileViT under stock ultralytics: modules for model definitions, registration, grafting, multi-scale training.
+
+This is the only part of mvdet that imports ultralytics, and every module of it does so first: where mvdet is
+installed, the end of that import registers mvdet, for which no module of this package may be half imported.
+"""
+
+from importlib import import_module
+
+import ultralytics.nn.tasks  # noqa: F401
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -19,7 +27,7 @@ __all__ = [
     "write_yaml",
 ]
 
-# Resolved on first use: registration runs while ultralytics is being imported, before grafting could be.
+# Resolved on first use: what registration does not need must not make `import ultralytics` slower.
 _EXPORTS = {
     "DeepLabV3SemanticSegment": "mvdet.yolo.deeplabv3",
     "MobileViT": "mvdet.yolo.modules",
@@ -34,6 +42,8 @@ _EXPORTS = {
 def __getattr__(name: str) -> object:
     if name not in _EXPORTS:
         raise AttributeError(f"module 'mvdet.yolo' has no attribute {name!r}")
-    from importlib import import_module
-
     return getattr(import_module(_EXPORTS[name]), name)
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *_EXPORTS})

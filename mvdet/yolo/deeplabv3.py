@@ -24,9 +24,10 @@ class DeepLabV3SemanticSegment(SemanticSegment):
 
     Args:
         nc: classes, with the background.
-        channels: of the maps that the head reads: the deepest, or the one before it, for the auxiliary head, and that.
+        channels: those of the maps that it reads: the deepest alone, or the one before it, for the auxiliary head,
+            and the deepest.
         aspp_channels: see `DeepLabV3Head`.
-        map_stride: of the deepest map.
+        map_stride: stride of the deepest map.
 
     Raises:
         ValueError: unless there are one or two maps and two classes at least.

@@ -1,7 +1,5 @@
 """Checkpoints of ultralytics on our data sets, so that YOLO and SSDLite are judged by the same judge."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Sequence
 from math import ceil
 from pathlib import Path
@@ -25,12 +23,13 @@ from mvdet.evaluation.results import Result, to_results
 from mvdet.evaluation.run.detection import match_classes
 
 SETTINGS: dict[str, Any] = {"conf_thres": 0.001, "iou_thres": 0.7, "max_det": 300, "multi_label": True}
-"""Those that `yolo val` measures with; `yolo predict` keeps only the best class of a box."""
+"""What `yolo val` measures with; `yolo predict` keeps only the best class of a box."""
 BATCH_SIZE = 16
-"""That of `yolo val`: the images of a batch decide how far each of them is padded, and so what is found."""
+"""The batch size of `yolo val`: the images of a batch decide how far each of them is padded, and so what is found."""
 PADDING_VALUE = 114 / 255
+"""The grey that ultralytics pads images with."""
 
-_TASKS = ("detect", "segment", "pose")  # those that give upright boxes
+_TASKS = ("detect", "segment", "pose")  # what ultralytics calls the tasks that give upright boxes
 
 
 def load_yolo(checkpoint: str | Path) -> YOLO:
@@ -77,8 +76,9 @@ def run_yolo(
         out of them: `yolo val` scores boxes as the network gives them.
 
     Raises:
-        FileNotFoundError, ValueError: as `load_yolo` and `mvdet.evaluation.run.detection.match_classes`; a size that the
-            network does not take, or an image that cannot be read.
+        FileNotFoundError: no such checkpoint.
+        ValueError: as `load_yolo` and `mvdet.evaluation.run.detection.match_classes`; a size that the network does not
+            take, or an image that cannot be read.
     """
     network = load_yolo(checkpoint)
     labels = sorted(network.names)

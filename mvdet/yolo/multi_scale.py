@@ -1,4 +1,4 @@
-"""The switch for multi-scale training under ultralytics: the environment variable `MVDET_MULTI_SCALE`."""
+"""Multi-scale training under ultralytics: a trainer, and the variable `MVDET_MULTI_SCALE` that asks for it."""
 
 import os
 import re
@@ -16,7 +16,9 @@ from mvdet.yolo.multi_scale_data import SizedDataset, SteadyBatchSampler, Steady
 
 VARIABLE = "MVDET_MULTI_SCALE"
 SMALLEST, LARGEST = 0.625, 1.25
-"""Of `imgsz`: 160 and 320 of 256 (MobileViT, arXiv:2110.02178, section 3.2)."""
+"""The default sizes as shares of `imgsz`: 160 and 320 of 256 (MobileViT, arXiv:2110.02178, section 3.2)."""
+
+_HOW_TO_END = f"without `trainer=` and with {VARIABLE}=0 ultralytics trains as ever"
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,7 +26,8 @@ class SizeRange:
     """Square sizes to draw from, beside `imgsz`.
 
     Attributes:
-        smallest, largest: sides in pixels; None takes `SMALLEST` and `LARGEST` times `imgsz`.
+        smallest: side in pixels; None takes `SMALLEST` times `imgsz`.
+        largest: side in pixels; None takes `LARGEST` times `imgsz`.
         number: how many evenly spaced sizes, both ends among them.
     """
 
@@ -73,9 +76,6 @@ def requested_range() -> SizeRange | None:
             f"SMALLEST,LARGEST or SMALLEST,LARGEST,NUMBER in pixels, as in 320,800,5, got {value!r}"
         )
     return SizeRange(*sides)
-
-
-_HOW_TO_END = f"without `trainer=` and with {VARIABLE}=0 ultralytics trains as ever"
 
 
 class MultiScaleDetectionTrainer(DetectionTrainer):
@@ -148,7 +148,7 @@ class MultiScaleDetectionTrainer(DetectionTrainer):
 
     def _build_train_pipeline(self) -> None:
         super()._build_train_pipeline()
-        # What ultralytics derives from the batch, from the mean one
+        # What ultralytics derives from the batch size is derived again, from the mean over the sizes.
         nominal = self.batch_size * self.accumulate
         pairs = self.train_loader.dataset.pairs
         batch = fmean(pair.batch_size for pair in pairs) * max(self.world_size, 1)

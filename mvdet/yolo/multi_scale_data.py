@@ -19,7 +19,7 @@ from ultralytics.utils import LOGGER, IterableSimpleNamespace
 from mvdet.data.samplers import PlannedBatchSampler, SizeBatch
 from mvdet.data.samplers.planned import SizedIndex
 
-_BUFFER_BATCHES, _SMALLEST_BUFFER = 8, 8  # as in ultralytics: eight batches, of one image at least
+_BUFFER_BATCHES, _SMALLEST_BUFFER = 8, 8  # as in ultralytics: images of eight batches, which have one or more
 _PLANS_PER_EPOCH = 1 << 20
 
 
@@ -33,7 +33,7 @@ class SizedDataset(Dataset[dict[str, Any]]):
 
     Args:
         dataset: built for training, at the largest size.
-        pairs: the sizes, and the batches that decide the length of the buffers.
+        pairs: the sizes, each with its batch size, which decides the length of its buffer.
         hyp: ultralytics' settings, for the augmentations.
     """
 
@@ -69,7 +69,7 @@ class SizedDataset(Dataset[dict[str, Any]]):
 
 @contextmanager
 def _silence() -> Iterator[None]:
-    """No messages of ultralytics': every pipeline lists what is in it."""
+    """Nothing is logged by ultralytics meanwhile: every pipeline would list what is in it."""
     LOGGER.disabled = True
     try:
         yield
@@ -135,8 +135,8 @@ class SteadyDataLoader(DataLoader[dict[str, Any]]):
 
     Args:
         loader: ultralytics', whose data set and settings are taken.
-        sampler: of the batches.
-        batch_size: images at the base size, for what ultralytics reckons with it.
+        sampler: says which samples make a batch, and their size.
+        batch_size: images in a batch at the base size, for what ultralytics derives from it.
     """
 
     def __init__(self, loader: InfiniteDataLoader, sampler: SteadyBatchSampler, batch_size: int) -> None:

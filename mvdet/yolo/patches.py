@@ -1,4 +1,6 @@
-"""Everything that mvdet changes in ultralytics, each with its reason. Tested with ultralytics 8.4.140 and 8.4.190.
+"""Everything that mvdet changes in ultralytics, each with its reason.
+
+Tested with ultralytics 8.4.140 and 8.4.190.
 
 Each patch acts only on a model with a row of ours (`mvdet.yolo.rows.MODULES`), or where it says so on a switch, and
 hands everything else on, arguments and result untouched.
@@ -23,13 +25,13 @@ from mvdet.yolo.ssdlite import SSDLiteDetect
 
 @dataclass(frozen=True, slots=True)
 class Patch:
-    """One replaced attribute.
+    """One attribute of ultralytics that mvdet replaces.
 
     Attributes:
-        target: where it is in the module: "function" or "Class.method".
-        replacement: takes the attribute as it is and gives what takes its place.
+        target: where the attribute is in its module: "function" or "Class.method".
+        replacement: a function that takes the attribute as it is and returns what takes its place.
         reason: why ultralytics' own does not do.
-        module: of ultralytics.
+        module: the module of ultralytics that the attribute is in.
     """
 
     target: str
@@ -93,15 +95,12 @@ def _init_criterion(original: Callable[..., Any]) -> Callable[..., Any]:
     @wraps(original)
     def init_criterion(self: Any) -> Any:
         head = self.model[-1]
-        if isinstance(head, SSDLiteDetect):
-            from mvdet.yolo.losses import SSDLiteCriterion  # brings torchvision.ops, as `ssdlite._parts` does
+        if not isinstance(head, (SSDLiteDetect, DeepLabV3SemanticSegment)):
+            return original(self)
+        # torchvision.ops comes with it: `import ultralytics` must not take that long, and only training needs it.
+        from mvdet.yolo.losses import DeepLabV3Criterion, SSDLiteCriterion
 
-            return SSDLiteCriterion(self)
-        if isinstance(head, DeepLabV3SemanticSegment):
-            from mvdet.yolo.losses import DeepLabV3Criterion
-
-            return DeepLabV3Criterion(self)
-        return original(self)
+        return SSDLiteCriterion(self) if isinstance(head, SSDLiteDetect) else DeepLabV3Criterion(self)
 
     return init_criterion
 
@@ -109,11 +108,10 @@ def _init_criterion(original: Callable[..., Any]) -> Callable[..., Any]:
 def _train(original: Callable[..., Any]) -> Callable[..., Any]:
     @wraps(original)
     def train(self: Any, trainer: Any = None, **kwargs: Any) -> Any:
-        from mvdet.yolo.multi_scale import requested_range
+        # ultralytics' trainers and data sets come with it: `import ultralytics` is without them.
+        from mvdet.yolo.multi_scale import requested_range, trainer_for
 
         if trainer is None and requested_range() is not None:
-            from mvdet.yolo.multi_scale import trainer_for
-
             trainer = trainer_for(self)
         return original(self, trainer, **kwargs)
 
@@ -158,13 +156,14 @@ LATE_PATCHES = (
         module="ultralytics.engine.model",
     ),
 )
-"""Those of modules that import `ultralytics.nn.tasks`, and are not complete when that is."""
+"""Patches of modules that import `ultralytics.nn.tasks`, and so may be half imported when mvdet registers."""
 
 
 def apply_late_patches() -> None:
-    """Apply `LATE_PATCHES` whose modules are there: at the latest when a network is built or loaded, all of them are.
+    """Apply those of `LATE_PATCHES` whose class is there by now; calling it again changes nothing.
 
-    What is patched belongs to a model, and there is none before that. Calling it again changes nothing.
+    Registration calls it, and so does every network that is built or loaded. What is patched are methods of models,
+    which have a network before anybody can call them: so no call is missed.
     """
     for patch in LATE_PATCHES:
         owner = patch.target.partition(".")[0]

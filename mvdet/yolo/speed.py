@@ -18,7 +18,11 @@ from mvdet.yolo.modules import MobileViT
 
 
 class TimmMobileViT(nn.Module):
-    """timm's network as a row of a model definition: the maps of its last three stages, without the expansion."""
+    """timm's network as a row of a model definition: the maps of its last three stages, without the expansion.
+
+    Args:
+        variant: timm's name of the network, which is ours.
+    """
 
     def __init__(self, variant: str) -> None:
         super().__init__()
@@ -48,10 +52,13 @@ def prediction(
     timm's is fused where ultralytics can fuse it: in the neck and the head.
 
     Args:
-        definition: a model definition whose first row is `MobileViT`; of the package.
-        sizes: `imgsz`, in pixels.
+        definition: a model definition of the package whose first row is `MobileViT`.
+        sizes: values of `imgsz`, in pixels.
         repeats: rounds, at most, of each of a size's four timings: one in this process, three with others.
-        seconds: after which each of those ends; see `time_in_turn`.
+        seconds: time after which each of those ends; see `time_in_turn`.
+
+    Yields:
+        For each size the comparison in one process, and the one with a process each.
     """
     ours, theirs = YOLO(resource(definition)), _with_timm(definition)
     row = ours.model.model[0]
@@ -61,8 +68,7 @@ def prediction(
     row.backbone.load_state_dict(convert_state_dict(theirs_state, to=row.backbone, source="timm"))
     for size in sizes:
         runs = [_predict(model, size) for model in (ours, theirs)]
-        # The networks of the predictors, which are fused
-        for run in runs:
+        for run in runs:  # makes the predictors, whose networks are fused
             run()
         images = torch.rand(1, 3, size, size)
         with torch.inference_mode():
@@ -90,10 +96,11 @@ def _with_timm(definition: str) -> YOLO:
 
 
 def _predict(model: YOLO, size: int) -> Callable[[], Any]:
+    """A call of `predict` on a picture of noise, 480 x 640."""
     picture = (torch.rand(480, 640, 3) * 255).byte().numpy()
     return partial(model.predict, picture, imgsz=size, verbose=False)
 
 
 def _prepare(definition: str, on_timm: bool, size: int) -> Callable[[], Any]:
-    """For `time_in_processes`."""
+    """What `time_in_processes` times in a process of its own: prediction on either backbone."""
     return _predict(_with_timm(definition) if on_timm else YOLO(resource(definition)), size)

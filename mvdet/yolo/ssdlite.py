@@ -2,39 +2,36 @@
 
 from collections.abc import Sequence
 from functools import cache
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 from ultralytics.nn.modules.head import Detect
 
 from mvdet.backbones.tokens import exporting
+from mvdet.detection.anchors import AnchorGenerator
+from mvdet.detection.box_coder import BoxCoder
 from mvdet.heads.ssdlite import BOX_OFFSETS, SSDLiteHead, level_sizes
-
-if TYPE_CHECKING:
-    from mvdet.detection import AnchorGenerator, BoxCoder
 
 REFUSED_FORMATS = ("edgetpu", "imx")
 """Export formats for which ultralytics puts decoding of its own into every `Detect`."""
 
 SCORE_THRESHOLD = 0.01
-"""Of the published evaluation, as in `mvdet.models.SSDLite`. `yolo val` asks for 0.001, above which a softmax leaves
-nearly every class of every anchor: ultralytics' NMS would run out of time and leave images of a batch without boxes."""
+"""That of the published evaluation, as in `mvdet.models.SSDLite`. `yolo val` asks for 0.001, above which a softmax
+leaves nearly every class of every anchor: ultralytics' NMS would run out of time and leave images without boxes."""
 
 COARSEST_NORMALISED = 8
-"""Stride of the coarsest level with batch normalisation, relative to that of the deepest map."""
+"""The stride of the coarsest level with batch normalisation, relative to that of the deepest map."""
 
 Predictions = dict[str, Any]
 
 
 @cache
-def _parts() -> tuple["AnchorGenerator", "BoxCoder"]:
-    """Made once there is a head, outside any graph that is recorded and any device that is set: they hold numbers.
+def _parts() -> tuple[AnchorGenerator, BoxCoder]:
+    """SSD's anchors and box coding, which hold nothing but numbers.
 
-    Not imported before: torchvision.ops comes with them, and `import ultralytics` must not take that second.
+    Made once there is a head, and on the CPU: never inside a graph that is recorded, nor on a device that is set.
     """
-    from mvdet.detection import AnchorGenerator, BoxCoder
-
     with torch.device("cpu"):
         return AnchorGenerator(), BoxCoder()
 
@@ -58,9 +55,8 @@ class SSDLiteDetect(Detect):
 
     cv2 = cv3 = ()  # YOLO's branches, which ultralytics looks for in every `Detect`
     shape: list[tuple[int, int]] | None  # of the maps that `_anchors` are for; ultralytics sets it to None
-    _anchors: Tensor | None = (
-        None  # not `anchors`, which ultralytics rounds with the weights, to half precision and back
-    )
+    # Not `anchors`, which ultralytics rounds with the weights, to half precision and back
+    _anchors: Tensor | None = None
 
     def __init__(self, nc: int, channels: Sequence[int]) -> None:
         nn.Module.__init__(self)  # `Detect`'s own would build YOLO's branches
@@ -100,7 +96,7 @@ class SSDLiteDetect(Detect):
                 "coarsest has one value a channel; choose a batch size that leaves no single image at the end, or an "
                 "imgsz above 256"
             )
-        predictions = self.head(maps) | {"anchors": self._anchors_of(maps), "feats": maps}
+        predictions: Predictions = self.head(maps) | {"anchors": self._anchors_of(maps), "feats": maps}
         if self.training:
             return predictions
         detections = self._inference(predictions)
@@ -120,7 +116,7 @@ class SSDLiteDetect(Detect):
         _, box_coder = _parts()
         boxes = box_coder.decode(predictions["bbox_regression"], predictions["anchors"])  # xyxy, relative
         if not self.xyxy:
-            low, high = boxes.split(2, dim=-1)
+            low, high = torch.split(boxes, 2, dim=-1)
             boxes = torch.cat([(low + high) / 2, high - low], dim=-1)
         # A stack of tensors, not a tensor of numbers: an exported graph keeps the size dynamic.
         height, width = (side * self.stride[-1].float() for side in predictions["feats"][-1].shape[-2:])
@@ -138,7 +134,7 @@ class SSDLiteDetect(Detect):
         if self._anchors is not None and self._anchors.device == device and self.shape == sizes and not self.dynamic:
             return self._anchors
         anchor_generator, _ = _parts()
-        anchors = anchor_generator(level_sizes(sizes), device)
+        anchors: Tensor = anchor_generator(level_sizes(sizes), device)
         if not exporting():  # then they are part of the graph
             self._anchors, self.shape = anchors, sizes
         return anchors

@@ -3,6 +3,7 @@ import torch
 from torch import nn
 
 from mvdet.heads import ASPP, AuxiliaryHead, DeepLabV3Head
+from mvdet.heads.deeplabv3 import pixel_cross_entropy
 
 
 def test_the_branches_see_as_far_as_their_rates() -> None:
@@ -78,3 +79,16 @@ def test_a_single_image_cannot_train() -> None:
 def test_bad_arguments(make, message: str) -> None:
     with pytest.raises(ValueError, match=message):
         make()
+
+
+def test_cross_entropy_is_the_mean_over_the_pixels_that_count() -> None:
+    logits = torch.randn(2, 3, 4, 5, requires_grad=True)
+    masks = torch.randint(0, 3, (2, 4, 5))
+    masks[0, :2] = 255
+    counted = masks != 255
+    wanted = nn.functional.cross_entropy(logits.permute(0, 2, 3, 1)[counted], masks[counted])
+    torch.testing.assert_close(pixel_cross_entropy(logits, masks), wanted)
+    nothing = pixel_cross_entropy(logits, torch.full_like(masks, 255))
+    assert nothing == 0
+    nothing.backward()
+    assert not logits.grad.any()

@@ -1,7 +1,5 @@
 """Checkpoints of ultralytics on our data sets."""
 
-from __future__ import annotations
-
 import json
 from pathlib import Path
 from typing import Any, ClassVar

@@ -20,8 +20,8 @@ from mvdet import create_model, list_backbones
 from mvdet.backbones.pyramid import MobileViTBackbone
 from mvdet.backbones.variants import VARIANTS
 from mvdet.data.shapes.dataset import SEMANTIC_CLASSES, generate_semantic
+from mvdet.heads.deeplabv3 import pixel_cross_entropy
 from mvdet.models.deeplabv3 import DeepLabV3
-from mvdet.training.segmentation import pixel_cross_entropy
 from mvdet.yolo import register
 
 register()

@@ -25,7 +25,7 @@ from mvdet.backbones.variants import VARIANTS
 from mvdet.data.shapes.dataset import generate
 from mvdet.detection import postprocess_detections
 from mvdet.models.ssdlite import SSDLite
-from mvdet.yolo import register, ssdlite
+from mvdet.yolo import losses, register, ssdlite
 from mvdet.yolo.ssdlite import SCORE_THRESHOLD
 
 register()
