@@ -11,7 +11,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from mvdet.backbones.variants import list_backbones
     from mvdet.checkpoints.convert import export_state_dict
-    from mvdet.checkpoints.load import load_weights
+    from mvdet.checkpoints.weights import load_weights
     from mvdet.models.backbone import create_backbone
     from mvdet.models.registry import create_model, list_models
 
@@ -33,7 +33,7 @@ _EXPORTS = {
     "create_model": "mvdet.models.registry",
     "list_models": "mvdet.models.registry",
     "export_state_dict": "mvdet.checkpoints.convert",
-    "load_weights": "mvdet.checkpoints.load",
+    "load_weights": "mvdet.checkpoints.weights",
 }
 
 
