@@ -1,7 +1,7 @@
-"""COCO's 80 object classes.
+"""The classes of COCO and of PASCAL VOC.
 
-From `categories` of `instances_val2017.json` (https://cocodataset.org/#download); torchvision's `_COCO_CATEGORIES` says
-the same. The ids have gaps: 91 categories were planned, the ids go up to 90.
+COCO's are from `categories` of `instances_val2017.json` (https://cocodataset.org/#download); torchvision's
+`_COCO_CATEGORIES` says the same. The ids have gaps: 91 categories were planned, the ids go up to 90.
 """
 
 COCO_CLASSES = (
@@ -19,3 +19,12 @@ COCO_CLASSES = (
 _UNUSED_IDS = {12, 26, 29, 30, 45, 66, 68, 69, 71, 83}
 COCO_CATEGORY_IDS = tuple(i for i in range(1, 91) if i not in _UNUSED_IDS)
 """Parallel to `COCO_CLASSES`."""
+
+VOC_CLASSES = (
+    "aeroplane", "bicycle", "bird", "boat", "bottle", "bus", "car", "cat", "chair", "cow",
+    "diningtable", "dog", "horse", "motorbike", "person", "pottedplant", "sheep", "sofa", "train", "tvmonitor",
+)  # fmt: skip
+"""The 20 classes of VOC 2007 to 2012, in the order of the development kit's `VOCinit.m`."""
+
+VOC_SEGMENTATION_CLASSES = ("background", *VOC_CLASSES)
+"""By the class number in the masks of `SegmentationClass`."""

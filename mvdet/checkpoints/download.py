@@ -1,7 +1,8 @@
 """Published weights, fetched once: the hub's into its own cache, other files into torch.hub's.
 
 `torch.hub.download_url_to_file` neither resumes nor notices that a connection ended early, so the file is fetched with
-huggingface_hub's downloader, which does both, and torch.hub says where to.
+huggingface_hub's downloader, which does both, and torch.hub says where to. That library is imported where it is needed:
+it is large, and files that are there already need none of it.
 """
 
 import hashlib
@@ -11,6 +12,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 import torch
+from filelock import FileLock
 from torch import Tensor
 
 from mvdet.checkpoints.manifest import PublishedWeights
@@ -75,6 +77,7 @@ def _cached(entry: PublishedWeights) -> Path | None:
         if path.is_file():
             return path
     if entry.hub_id is not None:
+        # large, see the module's docstring
         from huggingface_hub import try_to_load_from_cache
 
         for file in entry.hub_files or ():
@@ -84,6 +87,7 @@ def _cached(entry: PublishedWeights) -> Path | None:
 
 
 def _download(entry: PublishedWeights, *, force: bool) -> tuple[Path, dict[str, Tensor] | None]:
+    # large, see the module's docstring
     from huggingface_hub.errors import HfHubHTTPError
 
     # The library that huggingface_hub speaks HTTP with changes between releases; its errors are this one's bases.
@@ -104,8 +108,6 @@ def _download(entry: PublishedWeights, *, force: bool) -> tuple[Path, dict[str, 
 
 
 def _download_url(entry: PublishedWeights, *, force: bool) -> tuple[Path, dict[str, Tensor] | None]:
-    from filelock import FileLock
-
     ((source, path),) = places(entry)
     state_dict = None
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -127,6 +129,7 @@ def _download_url(entry: PublishedWeights, *, force: bool) -> tuple[Path, dict[s
 
 def _get(source: str, partial: Path, validator: Path, shown: str) -> None:
     """Download into `partial`, going on where that ends if the server still has the same file (by `validator`)."""
+    # large, see the module's docstring
     from huggingface_hub.errors import HfHubHTTPError
     from huggingface_hub.file_download import http_get
     from huggingface_hub.utils import get_session  # type: ignore[attr-defined]  # exported since release 0.22
@@ -151,6 +154,7 @@ def _get(source: str, partial: Path, validator: Path, shown: str) -> None:
 
 
 def _download_from_hub(entry: PublishedWeights, *, force: bool) -> Path:
+    # large, see the module's docstring
     from huggingface_hub import hf_hub_download
     from huggingface_hub.errors import EntryNotFoundError, LocalEntryNotFoundError
 
@@ -201,8 +205,6 @@ def _recorded(record: Path) -> str:
 
 def _record(path: Path, record: Path, found: str, *, renew: bool) -> None:
     """Keep the hash of the first download, of a file that is known to hold weights."""
-    from filelock import FileLock
-
     try:
         record.parent.mkdir(parents=True, exist_ok=True)
         with FileLock(record.with_name(record.name.removesuffix(".sha256") + ".lock")):

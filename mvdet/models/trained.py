@@ -12,8 +12,7 @@ from mvdet.checkpoints.manifest import PublishedWeights, find_published, manifes
 from mvdet.checkpoints.reading import read_torch
 from mvdet.checkpoints.torch_files import is_ultralytics_file
 from mvdet.checkpoints.weights import Weights, open_weights
-from mvdet.class_names import COCO_CATEGORY_IDS, COCO_CLASSES
-from mvdet.data.datasets.voc import VOC_SEGMENTATION_CLASSES
+from mvdet.class_names import COCO_CATEGORY_IDS, COCO_CLASSES, VOC_SEGMENTATION_CLASSES
 from mvdet.models.registry import build_detector, create_model
 from mvdet.tasks import CLASSIFICATION, DETECTION, SEGMENTATION, TASKS, Task, task_of_model
 from mvdet.wording import did_you_mean

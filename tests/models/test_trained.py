@@ -11,8 +11,7 @@ import torch
 from mvdet import create_model, export_state_dict
 from mvdet.checkpoints.download import places
 from mvdet.checkpoints.manifest import get_published
-from mvdet.class_names import COCO_CATEGORY_IDS, COCO_CLASSES
-from mvdet.data.datasets.voc import VOC_SEGMENTATION_CLASSES
+from mvdet.class_names import COCO_CATEGORY_IDS, COCO_CLASSES, VOC_SEGMENTATION_CLASSES
 from mvdet.models.trained import (
     TrainedClassifier,
     TrainedSegmenter,
