@@ -41,7 +41,7 @@ class TrainedDetector:
 
     @classmethod
     def of_weights(cls, model: nn.Module, num_classes: int, entry: PublishedWeights) -> Self:
-        """See `TrainedModel`: 80 classes are taken for COCO's, others are numbered."""
+        """A detector of weights, see `TrainedModel`: 80 classes are taken for COCO's, others are numbered."""
         size = (entry.image_size, entry.image_size)
         if num_classes == len(COCO_CLASSES) + 1:
             return cls(model, COCO_CLASSES, COCO_CATEGORY_IDS, size)
@@ -50,7 +50,7 @@ class TrainedDetector:
 
     @classmethod
     def of_checkpoint(cls, model: nn.Module, known: Mapping[str, Any]) -> Self:
-        """See `TrainedModel`."""
+        """The detector that a training run saved; `known` are the hyperparameters in its checkpoint."""
         return cls(model, tuple(known["class_names"]), tuple(known["category_ids"]), _size(known))
 
 
@@ -77,7 +77,7 @@ class TrainedClassifier:
 
     @classmethod
     def of_weights(cls, model: nn.Module, num_classes: int, entry: PublishedWeights) -> Self:
-        """See `TrainedModel`: 1000 classes are taken for ImageNet's, others are numbered."""
+        """A classifier of weights, see `TrainedModel`: 1000 classes are taken for ImageNet's, others are numbered."""
         # in the order of the class numbers, which is the alphabetical one of the folders' names (n01440764, ...)
         imagenet = tuple(ResNet18_Weights.IMAGENET1K_V1.meta["categories"])
         names = imagenet if num_classes == len(imagenet) else _numbered(num_classes)
@@ -86,7 +86,7 @@ class TrainedClassifier:
 
     @classmethod
     def of_checkpoint(cls, model: nn.Module, known: Mapping[str, Any]) -> Self:
-        """See `TrainedModel`."""
+        """The classifier that a training run saved; `known` are the hyperparameters in its checkpoint."""
         return cls(model, tuple(known["class_names"]), _size(known), known["model"]["interpolation"])
 
     def resize_for(self, size: tuple[int, int]) -> Resize | None:
@@ -118,14 +118,14 @@ class TrainedSegmenter:
 
     @classmethod
     def of_weights(cls, model: nn.Module, num_classes: int, entry: PublishedWeights) -> Self:
-        """See `TrainedModel`: 21 classes are taken for VOC's, others are numbered."""
+        """A segmentation network of weights, see `TrainedModel`: 21 classes are taken for VOC's, others are numbered."""
         is_voc = num_classes == len(VOC_SEGMENTATION_CLASSES)
         names = VOC_SEGMENTATION_CLASSES if is_voc else _numbered(num_classes)
         return cls(model, names, (entry.image_size, entry.image_size), is_voc)
 
     @classmethod
     def of_checkpoint(cls, model: nn.Module, known: Mapping[str, Any]) -> Self:
-        """See `TrainedModel`."""
+        """The segmentation network that a training run saved; `known` are the hyperparameters in its checkpoint."""
         return cls(model, tuple(known["class_names"]), _size(known))
 
 
