@@ -118,7 +118,7 @@ class TrainedSegmenter:
 
     @classmethod
     def of_weights(cls, model: nn.Module, num_classes: int, entry: PublishedWeights) -> Self:
-        """A segmentation network of weights, see `TrainedModel`: 21 classes are taken for VOC's, others are numbered."""
+        """A segmentation network of weights, see `TrainedModel`: 21 classes are VOC's, others are numbered."""
         is_voc = num_classes == len(VOC_SEGMENTATION_CLASSES)
         names = VOC_SEGMENTATION_CLASSES if is_voc else _numbered(num_classes)
         return cls(model, names, (entry.image_size, entry.image_size), is_voc)
