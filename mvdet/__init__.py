@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from mvdet.backbones.cpu import tune_cpu_memory
     from mvdet.backbones.variants import list_backbones
     from mvdet.checkpoints.convert import export_state_dict
-    from mvdet.checkpoints.load import load_weights
+    from mvdet.checkpoints.weights import load_weights
     from mvdet.models.backbone import create_backbone
     from mvdet.models.registry import create_model, list_models
 
@@ -35,7 +35,7 @@ _EXPORTS = {
     "create_model": "mvdet.models.registry",
     "list_models": "mvdet.models.registry",
     "export_state_dict": "mvdet.checkpoints.convert",
-    "load_weights": "mvdet.checkpoints.load",
+    "load_weights": "mvdet.checkpoints.weights",
     "tune_cpu_memory": "mvdet.backbones.cpu",
 }
 

@@ -1,9 +1,7 @@
 """Our networks in torchvision's model registry: `torchvision.models.get_model("mobilevit_s", weights="DEFAULT")`.
 
-The one place that touches what torchvision keeps to itself (`_api.register_model`, `_presets`). `import mvdet` calls
-`register` as soon as torchvision.models is imported, which mvdet.models does itself: so this module imports that only
-when something is built. Imported by itself, it registers at its end.
-Written for torchvision 0.21 to 0.29, tested with 0.29.
+`import mvdet.torchvision` is all it takes; nothing else registers there. This is the one place that touches what
+torchvision keeps to itself (`_api.register_model`, `_presets`). Written for torchvision 0.21 to 0.29, tested with 0.29.
 """
 
 from collections.abc import Callable
@@ -12,8 +10,8 @@ from pathlib import Path
 from typing import Any
 
 import torch
-import torchvision.models as torchvision_models  # torchvision itself is half imported when this runs
 from torch import Tensor, nn
+from torchvision import models as torchvision_models
 from torchvision.models import ResNet18_Weights
 from torchvision.models._api import BUILTIN_MODELS, Weights, WeightsEnum, register_model
 from torchvision.transforms._presets import ImageClassification
@@ -21,8 +19,9 @@ from torchvision.transforms.functional import InterpolationMode
 
 from mvdet.backbones.variants import VARIANTS
 from mvdet.checkpoints.download import places
-from mvdet.checkpoints.load import read_weights
 from mvdet.checkpoints.manifest import PublishedWeights, manifest
+from mvdet.checkpoints.weights import read_weights
+from mvdet.models.registry import create_model
 
 
 class MobileViTWeights(WeightsEnum):
@@ -34,8 +33,6 @@ class MobileViTWeights(WeightsEnum):
         The arguments are torchvision's and change nothing: a download always shows its progress, unless
         huggingface_hub's setting `HF_HUB_DISABLE_PROGRESS_BARS` forbids it, and the hash is always checked.
         """
-        from mvdet.models.registry import create_model
-
         with torch.device("meta"):  # shapes only
             model = create_model(self.meta["architecture"])
         return read_weights(self.meta["name"], to=model)
@@ -60,8 +57,6 @@ def _builder(name: str, enum: type[MobileViTWeights]) -> Callable[..., nn.Module
         in_channels: int = 3,
         dropout: float | None = None,
     ) -> nn.Module:
-        from mvdet.models.registry import create_model
-
         chosen: Any = weights
         if isinstance(chosen, str):
             owner, _, member = chosen.rpartition(".")

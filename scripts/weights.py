@@ -1,14 +1,14 @@
-"""Published weights: list them, fetch one, look into a file, convert it. `python scripts/weights.py --help`"""
+"""Published weights: list them, fetch one, look into a file, convert it: `python scripts/weights.py --help`."""
 
 import argparse
 import sys
 from pathlib import Path
 
-from mvdet.checkpoints.describe import describe_weights
 from mvdet.checkpoints.download import fetch
 from mvdet.checkpoints.formats import FORMATS
 from mvdet.checkpoints.manifest import as_markdown, as_text, files_table, get_published, manifest, preprocessing_table
 from mvdet.checkpoints.rewrite import rewrite_weights
+from mvdet.checkpoints.weights import describe_weights
 
 
 def main() -> None:

@@ -52,14 +52,38 @@ def convert_state_dict(
     check_head(head)
     backbone = backbone_of(to)
     key_format = detect_format(state_dict) if source is None else get_format(source)
-    converted, strangers = key_format.read(state_dict)
-    _check_variant(converted, backbone)
-    flip_stem(converted, backbone.spec.version in key_format.bgr_versions if bgr is None else bgr, asked=bgr is True)
+    tensors, leftovers = key_format.read(state_dict)
+    flip = backbone.spec.version in key_format.bgr_versions if bgr is None else bgr
+    return fit_state_dict(tensors, leftovers, to=to, flip=flip, flip_asked=bgr is True, head=head)
+
+
+def fit_state_dict(
+    tensors: Mapping[str, Tensor],
+    leftovers: Sequence[str],
+    *,
+    to: nn.Module,
+    flip: bool,
+    flip_asked: bool = False,
+    head: HeadChoice = "load",
+) -> dict[str, Tensor]:
+    """Check tensors that have our names against `to`; every key and shape is accounted for.
+
+    Args:
+        tensors: as `KeyFormat.read` gives them; not changed.
+        leftovers: keys that had no name of ours.
+        to: as in `convert_state_dict`, and so are `head`, what is returned, and the errors.
+        flip: turn the order of the stem's input channels round, where there are three.
+        flip_asked: whether another number of them is an error, then.
+        head: "load" or "skip".
+    """
+    backbone = backbone_of(to)
+    _check_variant(tensors, backbone)
+    tensors = flip_stem(tensors, flip, asked=flip_asked)
     if to is backbone:
-        return check_backbone(converted, backbone, strangers)
+        return check_backbone(tensors, backbone, leftovers)
     wanted = to.state_dict()
-    converted, left_out = _with_head(converted, wanted, head)
-    _check_fits(converted, wanted, strangers)
+    fitting, left_out = _with_head(tensors, wanted, head)
+    _check_fits(fitting, wanted, leftovers)
     if head == "skip":
         task = find_task(wanted)
         logger.warning(
@@ -67,7 +91,7 @@ def convert_state_dict(
             listed(left_out) or "nothing",
             listed(key for key in wanted if is_class_layer(key, task)),
         )
-    return converted
+    return fitting
 
 
 def check_head(head: object) -> None:
@@ -101,7 +125,8 @@ def export_state_dict(model: nn.Module, target: str, *, bgr: bool | None = None)
     if "backbone.stem.norm.weight" not in state:
         raise ValueError("a fused model has no batch normalisation left to export; export it before fuse()")
     state = {key: value.detach().clone(memory_format=torch.contiguous_format) for key, value in state.items()}
-    flip_stem(state, backbone.spec.version in key_format.bgr_versions if bgr is None else bgr, asked=bgr is True)
+    flip = backbone.spec.version in key_format.bgr_versions if bgr is None else bgr
+    state = flip_stem(state, flip, asked=bgr is True)
     return key_format.write(state, backbone.spec, find_task(state)) if key_format.rows else state
 
 
@@ -117,71 +142,70 @@ def backbone_of(model: nn.Module) -> MobileViTBackbone:
     return backbone
 
 
-def _check_variant(converted: Mapping[str, Tensor], backbone: MobileViTBackbone) -> None:
-    found, wanted = find_variants(converted), variant_name(backbone.spec)
+def _check_variant(tensors: Mapping[str, Tensor], backbone: MobileViTBackbone) -> None:
+    found, wanted = find_variants(tensors), variant_name(backbone.spec)
     if found and wanted is not None and wanted not in found:
         raise ValueError(f"the weights are {' or '.join(found)}'s, the model is {wanted}")
 
 
-def flip_stem(converted: dict[str, Tensor], flip: bool, *, asked: bool) -> None:
-    """Turn the order of the stem's input channels round, in place, where it reads three; our names with their prefix.
+def flip_stem(tensors: Mapping[str, Tensor], flip: bool, *, asked: bool) -> dict[str, Tensor]:
+    """A copy of `tensors`, by our names with their prefix, with the stem's input channels turned round where it has 3.
 
     Raises:
         ValueError: if that was asked for and the stem reads another number.
     """
-    stem = converted.get(STEM)
+    stem = tensors.get(STEM)
     if stem is None or stem.dim() != 4:
-        return
+        return dict(tensors)
     if asked and stem.shape[1] != 3:
         raise ValueError(f"bgr=True is for networks of three input channels, {STEM} is {list(stem.shape)}")
-    if flip and stem.shape[1] == 3:
-        converted[STEM] = stem.flip(1)
+    return dict(tensors) | ({STEM: stem.flip(1)} if flip and stem.shape[1] == 3 else {})
 
 
 def check_backbone(
-    converted: Mapping[str, Tensor], backbone: MobileViTBackbone, strangers: Sequence[str] = ()
+    tensors: Mapping[str, Tensor], backbone: MobileViTBackbone, leftovers: Sequence[str] = ()
 ) -> dict[str, Tensor]:
-    """The backbone's part of `converted`, our names with their prefix: no head, no level that it was not to build.
+    """The backbone's part of `tensors`, our names with their prefix: no head, no level that it was not to build.
 
     Raises:
-        ValueError: if anything else is left over (`strangers`, too), missing, or of another shape or kind of number.
+        ValueError: if anything else is left over (`leftovers`, too), missing, or of another shape or kind of number.
     """
     unbuilt = [f"stages.{level}." for level in range(len(backbone.stages), len(backbone.spec.stages))]
     if backbone.expand is None:
         unbuilt.append("expand.")
-    part = {key.removeprefix("backbone."): value for key, value in converted.items() if key.startswith("backbone.")}
+    part = {key.removeprefix("backbone."): value for key, value in tensors.items() if key.startswith("backbone.")}
     part = {key: value for key, value in part.items() if not key.startswith(tuple(unbuilt))}
-    _check_fits(part, backbone.state_dict(), strangers)
+    _check_fits(part, backbone.state_dict(), leftovers)
     return part
 
 
 def _with_head(
-    converted: dict[str, Tensor], wanted: Mapping[str, Tensor], head: HeadChoice
+    tensors: Mapping[str, Tensor], wanted: Mapping[str, Tensor], head: HeadChoice
 ) -> tuple[dict[str, Tensor], list[str]]:
-    """`converted`, its head checked, or that of the model in its place, and the keys that are left out then."""
-    found_task, task = find_task(converted), find_task(wanted)
+    """`tensors`, their head checked, or that of the model in its place, and the keys that are left out then."""
+    found_task, task = find_task(tensors), find_task(wanted)
     if found_task not in (task, "backbone"):
         raise ValueError(
             f"the weights are a {found_task} network's, the model does {task}; its `backbone` alone can take them"
         )
     if head == "skip":
         kept = {key: value for key, value in wanted.items() if is_class_layer(key, task)}
-        left_out = [key for key in converted if is_class_layer(key, task)]
-        return {key: value for key, value in converted.items() if key not in left_out} | kept, left_out
-    found, own = count_classes(converted), count_classes(wanted)
+        left_out = [key for key in tensors if is_class_layer(key, task)]
+        return {key: value for key, value in tensors.items() if key not in left_out} | kept, left_out
+    found, own = count_classes(tensors), count_classes(wanted)
     if found != own:
         what = "have no head" if found is None else f"have {found} classes"
         raise ValueError(f"the weights {what}, the model has {own} classes; head='skip' loads all but the class layers")
-    return converted, []
+    return dict(tensors), []
 
 
-def _check_fits(converted: Mapping[str, Tensor], wanted: Mapping[str, Tensor], strangers: Sequence[str] = ()) -> None:
+def _check_fits(tensors: Mapping[str, Tensor], wanted: Mapping[str, Tensor], leftovers: Sequence[str] = ()) -> None:
     problems = []
-    if unexpected := [*strangers, *(key for key in converted if key not in wanted)]:
+    if unexpected := [*leftovers, *(key for key in tensors if key not in wanted)]:
         problems.append(f"{len(unexpected)} keys that the model does not have: {listed(unexpected)}")
-    if missing := [key for key in wanted if key not in converted]:
+    if missing := [key for key in wanted if key not in tensors]:
         problems.append(f"{len(missing)} keys of the model are not in the weights: {listed(missing)}")
-    pairs = [(plain(key), value, wanted[key]) for key, value in converted.items() if key in wanted]
+    pairs = [(plain(key), value, wanted[key]) for key, value in tensors.items() if key in wanted]
     shapes = [
         f"{key} is {list(value.shape)}, the model wants {list(other.shape)}"
         for key, value, other in pairs

@@ -1,7 +1,8 @@
 """Published weights, fetched once: the hub's into its own cache, other files into torch.hub's.
 
 `torch.hub.download_url_to_file` neither resumes nor notices that a connection ended early, so the file is fetched with
-huggingface_hub's downloader, which does both, and torch.hub says where to.
+huggingface_hub's downloader, which does both, and torch.hub says where to. That library is imported where it is needed:
+it is large, and files that are there already need none of it.
 """
 
 import hashlib
@@ -11,6 +12,8 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 import torch
+from filelock import FileLock
+from torch import Tensor
 
 from mvdet.checkpoints.manifest import PublishedWeights
 from mvdet.checkpoints.reading import read_state_dict
@@ -38,11 +41,26 @@ def fetch(entry: PublishedWeights, *, force: bool = False) -> Path:
         ConnectionError: if it cannot be downloaded; says which file to fetch by hand, and where to put it.
         ValueError: if what was downloaded is no weights file, or its hash is not the expected one; names the file.
     """
-    path = None if force else _cached(entry)
+    return _fetch(entry, force=force)[0]
+
+
+def read_published(entry: PublishedWeights) -> tuple[Path, dict[str, Tensor]]:
+    """The local path of a published file, as `fetch` gives it, and what it holds; the file is parsed once.
+
+    Raises:
+        ConnectionError: as `fetch`.
+        ValueError: as `fetch`, or if the file cannot be read safely, see `read_state_dict`.
+    """
+    path, state_dict = _fetch(entry, force=False)
+    return path, read_state_dict(path) if state_dict is None else state_dict
+
+
+def _fetch(entry: PublishedWeights, *, force: bool) -> tuple[Path, dict[str, Tensor] | None]:
+    """The path, and what the file holds where that had to be looked into, as it is when its hash is not known yet."""
+    path, state_dict = None if force else _cached(entry), None
     if path is None:
-        path = _download(entry, force=force)
-    _verify(entry, path, renew=force)
-    return path
+        path, state_dict = _download(entry, force=force)
+    return path, _verify(entry, path, state_dict, renew=force)
 
 
 def places(entry: PublishedWeights) -> list[tuple[str, Path]]:
@@ -59,6 +77,7 @@ def _cached(entry: PublishedWeights) -> Path | None:
         if path.is_file():
             return path
     if entry.hub_id is not None:
+        # large, see the module's docstring
         from huggingface_hub import try_to_load_from_cache
 
         for file in entry.hub_files or ():
@@ -67,13 +86,16 @@ def _cached(entry: PublishedWeights) -> Path | None:
     return None
 
 
-def _download(entry: PublishedWeights, *, force: bool) -> Path:
+def _download(entry: PublishedWeights, *, force: bool) -> tuple[Path, dict[str, Tensor] | None]:
+    # large, see the module's docstring
     from huggingface_hub.errors import HfHubHTTPError
 
     # The library that huggingface_hub speaks HTTP with changes between releases; its errors are this one's bases.
     http_errors: tuple[type[Exception], ...] = HfHubHTTPError.__bases__
     try:
-        return _download_url(entry, force=force) if entry.url is not None else _download_from_hub(entry, force=force)
+        if entry.url is not None:
+            return _download_url(entry, force=force)
+        return _download_from_hub(entry, force=force), None
     except (OSError, *http_errors) as error:  # type: ignore[misc]
         by_hand = ", or ".join(
             f"{source} {'by hand and save it ' if not i else ''}as {path}"
@@ -85,10 +107,9 @@ def _download(entry: PublishedWeights, *, force: bool) -> Path:
         ) from None
 
 
-def _download_url(entry: PublishedWeights, *, force: bool) -> Path:
-    from filelock import FileLock
-
+def _download_url(entry: PublishedWeights, *, force: bool) -> tuple[Path, dict[str, Tensor] | None]:
     ((source, path),) = places(entry)
+    state_dict = None
     path.parent.mkdir(parents=True, exist_ok=True)
     partial, validator = (path.with_name(path.name + suffix) for suffix in (".incomplete", ".validator"))
     with FileLock(path.with_name(path.name + ".lock")):  # the processes of a distributed run ask at the same time
@@ -98,19 +119,20 @@ def _download_url(entry: PublishedWeights, *, force: bool) -> Path:
             _get(source, partial, validator, entry.name)
             validator.unlink(missing_ok=True)
             try:
-                read_state_dict(partial)
+                state_dict = read_state_dict(partial)
             except ValueError as error:
                 partial.unlink()
                 raise ValueError(f"{source} gave no weights, nothing was kept: {error}") from None
             partial.replace(path)
-    return path
+    return path, state_dict
 
 
 def _get(source: str, partial: Path, validator: Path, shown: str) -> None:
     """Download into `partial`, going on where that ends if the server still has the same file (by `validator`)."""
+    # large, see the module's docstring
     from huggingface_hub.errors import HfHubHTTPError
     from huggingface_hub.file_download import http_get
-    from huggingface_hub.utils import get_session
+    from huggingface_hub.utils import get_session  # type: ignore[attr-defined]  # exported since release 0.22
 
     answer = get_session().head(source).headers
     etag = answer.get("ETag", "")
@@ -132,6 +154,7 @@ def _get(source: str, partial: Path, validator: Path, shown: str) -> None:
 
 
 def _download_from_hub(entry: PublishedWeights, *, force: bool) -> Path:
+    # large, see the module's docstring
     from huggingface_hub import hf_hub_download
     from huggingface_hub.errors import EntryNotFoundError, LocalEntryNotFoundError
 
@@ -151,7 +174,10 @@ def _download_from_hub(entry: PublishedWeights, *, force: bool) -> Path:
     raise FileNotFoundError(f"{entry.hub_id} has no {' or '.join(missing)}")
 
 
-def _verify(entry: PublishedWeights, path: Path, *, renew: bool) -> None:
+def _verify(
+    entry: PublishedWeights, path: Path, state_dict: dict[str, Tensor] | None, *, renew: bool
+) -> dict[str, Tensor] | None:
+    """Check the hash of a file that holds `state_dict`, if that is known; returns what is known of it then."""
     with path.open("rb") as file:
         found = hashlib.file_digest(file, "sha256").hexdigest()
     record = cache_dir() / f"{entry.name}{path.suffix}.sha256"
@@ -159,6 +185,10 @@ def _verify(entry: PublishedWeights, path: Path, *, renew: bool) -> None:
     if expected is None and not renew and (recorded := _recorded(record)):
         expected, where = recorded, str(record)
     if expected is None:
+        try:
+            state_dict = read_state_dict(path) if state_dict is None else state_dict
+        except ValueError:
+            return None  # whoever loads it is told
         _record(path, record, found, renew=renew)
     elif found != expected:
         raise ValueError(
@@ -166,6 +196,7 @@ def _verify(entry: PublishedWeights, path: Path, *, renew: bool) -> None:
             f"{'' if entry.sha256 else f' and {record}'} (`python scripts/weights.py get {entry.name} --force`) to "
             "download it again, or give its path as weights if you mean it"
         )
+    return state_dict
 
 
 def _recorded(record: Path) -> str:
@@ -173,13 +204,7 @@ def _recorded(record: Path) -> str:
 
 
 def _record(path: Path, record: Path, found: str, *, renew: bool) -> None:
-    """Keep the hash of the first download, once the file is known to hold weights."""
-    from filelock import FileLock
-
-    try:
-        read_state_dict(path)
-    except ValueError:
-        return  # whoever loads it is told
+    """Keep the hash of the first download, of a file that is known to hold weights."""
     try:
         record.parent.mkdir(parents=True, exist_ok=True)
         with FileLock(record.with_name(record.name.removesuffix(".sha256") + ".lock")):

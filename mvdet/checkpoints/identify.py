@@ -7,26 +7,16 @@ from typing import Any
 from torch import Tensor
 
 from mvdet.backbones.variants import VARIANTS, VariantSpec
-from mvdet.checkpoints.formats.mvdet import HEADS, head_keys
+from mvdet.tasks import TASKS, task_of_keys
 
-# The layers whose size follows the number of classes.
-_CLASS_LAYERS = {
-    "detection": r"head\.predictors\.(\d+\.pointwise|\d+)\.(weight|bias)$",
-    "segmentation": r"(head|aux_head)\.classifier\.",
-    "classification": r"head\.(weight|bias)$",
-}
 # SSDLite's last predictor: 4 anchors a cell, each with 4 box offsets and one score a class (background included).
 _LAST_PREDICTOR, _ANCHORS, _OFFSETS = "head.predictors.5.bias", 4, 4
 
 
 def find_task(keys: Iterable[str]) -> str:
-    """ "classification", "detection", "segmentation", or "backbone" where no head is among the keys."""
-    keys = list(keys)
-    for task in HEADS:
-        pattern = re.compile(head_keys(task))
-        if any(pattern.match(key) for key in keys):
-            return task
-    return "backbone"
+    """The task's name: "classification", "detection", "segmentation", or "backbone" where no head is among the keys."""
+    task = task_of_keys(list(keys))
+    return "backbone" if task is None else task.name
 
 
 def find_variants(state_dict: Mapping[str, Tensor]) -> list[str]:
@@ -81,7 +71,7 @@ def head_options(state_dict: Mapping[str, Tensor]) -> dict[str, Any]:
 
 def is_class_layer(key: str, task: str) -> bool:
     """Whether a parameter's size follows the number of classes in a model for `task`."""
-    return task in _CLASS_LAYERS and re.match(_CLASS_LAYERS[task], key) is not None
+    return task in TASKS and re.match(TASKS[task].class_layers, key) is not None
 
 
 def _length(state_dict: Mapping[str, Tensor], key: str) -> int | None:

@@ -9,10 +9,8 @@ from typing import Any
 import yaml
 
 from mvdet.resources import resource
+from mvdet.tasks import TASKS
 from mvdet.wording import did_you_mean, unknown_name_message
-
-# How a model's name follows from its task and its backbone's.
-TASK_PREFIXES = {"classification": "", "detection": "ssdlite_", "segmentation": "deeplabv3_"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +60,11 @@ class PublishedWeights:
     def tag(self) -> str:
         """The name without the model's."""
         return self.name.partition(".")[2]
+
+    @property
+    def model(self) -> str:
+        """The name of the model that it is for, one of `mvdet.list_models()`."""
+        return TASKS[self.task].prefix + self.variant
 
     @property
     def bgr(self) -> bool:

@@ -51,9 +51,10 @@ def read_state_dict(path: str | Path) -> dict[str, Tensor]:
 
 def _read_safetensors(path: Path) -> dict[str, Tensor]:
     try:
-        return safetensors.torch.load_file(path)
+        content: dict[str, Tensor] = safetensors.torch.load_file(path)
     except (safetensors.SafetensorError, ValueError, KeyError, AttributeError) as error:
         raise ValueError(f"not a readable safetensors file ({first_line(error)}); {beginning(path)}") from None
+    return content
 
 
 def _unwrap(content: Any) -> dict[str, Tensor]:

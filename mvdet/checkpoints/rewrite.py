@@ -10,18 +10,15 @@ from torch import Tensor
 from mvdet.backbones.pyramid import LEVEL_STRIDES, MobileViTBackbone
 from mvdet.backbones.variants import VARIANTS, VariantSpec
 from mvdet.checkpoints.convert import STEM, check_backbone, flip_stem
-from mvdet.checkpoints.describe import WeightsInfo, describe
 from mvdet.checkpoints.formats import get_format
-from mvdet.checkpoints.locate import find_local
+from mvdet.checkpoints.weights import Weights, WeightsLike, describe_weights
 
 
-def rewrite_weights(
-    weights: str | Path, output: str | Path, *, to: str = "mvdet", bgr: bool | None = None
-) -> WeightsInfo:
+def rewrite_weights(weights: WeightsLike, output: str | Path, *, to: str = "mvdet", bgr: bool | None = None) -> Weights:
     """Write the weights of a file or folder as a `.safetensors` file with the names of another implementation.
 
     Args:
-        weights: the file or folder, of any known source.
+        weights: the file or folder, of any known source, or one that is open.
         output: the file to write; complete or not there at all.
         to: "mvdet", "timm", "transformers" or "cvnets".
         bgr: whether the source's network expects BGR images; None takes its publisher's habit. What is written expects
@@ -41,34 +38,33 @@ def rewrite_weights(
     if not output.absolute().parent.is_dir():
         raise FileNotFoundError(f"{output}: no folder {output.absolute().parent}")
     target = get_format(to, "target")
-    info, state_dict = describe(find_local(weights))
-    spec = VARIANTS[info.variant]
-    converted, strangers = get_format(info.source).read(state_dict)
+    opened = describe_weights(weights)
+    spec = VARIANTS[opened.variant]
     try:
-        check_backbone(converted, _backbone_of(converted, spec), strangers)
-        is_bgr = info.bgr if bgr is None else bgr
-        flip_stem(converted, is_bgr != (spec.version in target.bgr_versions), asked=bgr is True)
+        check_backbone(opened.tensors, _backbone_of(opened.tensors, spec), opened.leftovers)
+        is_bgr = opened.bgr if bgr is None else bgr
+        tensors = flip_stem(opened.tensors, is_bgr != (spec.version in target.bgr_versions), asked=bgr is True)
     except ValueError as error:
-        raise ValueError(f"{info.path}: {error}") from None
-    written = target.write(converted, spec, info.task) if target.rows else converted
+        raise ValueError(f"{opened.path}: {error}") from None
+    written = target.write(tensors, spec, opened.task) if target.rows else tensors
     partial = output.with_name(output.name + ".incomplete")
     safetensors.torch.save_file(
         {key: value.contiguous() for key, value in written.items()},
         partial,
-        metadata={"format": "pt", "variant": info.variant, "source": info.source},
+        metadata={"format": "pt", "variant": opened.variant, "source": opened.source},
     )
     partial.replace(output)
-    return info
+    return opened
 
 
-def _backbone_of(converted: Mapping[str, Tensor], spec: VariantSpec) -> MobileViTBackbone:
+def _backbone_of(tensors: Mapping[str, Tensor], spec: VariantSpec) -> MobileViTBackbone:
     """A backbone of the levels and the image channels that the weights are of."""
-    level = max(int(key.split(".")[2]) for key in converted if key.startswith("backbone.stages."))
-    stem = converted.get(STEM)
+    level = max(int(key.split(".")[2]) for key in tensors if key.startswith("backbone.stages."))
+    stem = tensors.get(STEM)
     with torch.device("meta"):  # shapes only
         return MobileViTBackbone(
             spec,
             out_strides=(LEVEL_STRIDES[level],),
             in_channels=stem.shape[1] if stem is not None and stem.dim() == 4 else 3,
-            expand_output="backbone.expand.conv.weight" in converted,
+            expand_output="backbone.expand.conv.weight" in tensors,
         )

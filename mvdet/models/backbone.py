@@ -1,12 +1,10 @@
 """Backbones by name, with their weights."""
 
 from collections.abc import Sequence
-from pathlib import Path
 
 from mvdet.backbones.pyramid import MobileViTBackbone
 from mvdet.backbones.variants import get_variant
-from mvdet.checkpoints.load import load_weights
-from mvdet.checkpoints.locate import resolve_name
+from mvdet.checkpoints.weights import WeightsLike, choose_variant, load_weights
 
 
 def create_backbone(
@@ -16,7 +14,7 @@ def create_backbone(
     output_stride: int = 32,
     in_channels: int = 3,
     expand_output: bool = False,
-    weights: str | Path | None = None,
+    weights: WeightsLike | None = None,
 ) -> MobileViTBackbone:
     """A MobileViT feature pyramid.
 
@@ -28,7 +26,8 @@ def create_backbone(
         in_channels: channels of the images.
         expand_output: return v1's final 1x1 expansion at level 32.
         weights: "DEFAULT", "apple", "timm", "transformers" or another published name of `weights/manifest.yaml`; the
-            path of a weights file or folder of any of these sources; None for random weights.
+            path of a weights file or folder of any of these sources; what `mvdet.checkpoints.open_weights` returned;
+            None for random weights.
 
     Returns:
         A module that maps images [B, in_channels, H, W], RGB in [0, 1], to a list of maps, finest first; its
@@ -39,7 +38,7 @@ def create_backbone(
         FileNotFoundError: if `weights` is no name, file or folder.
         ConnectionError: if published weights must be downloaded and cannot be.
     """
-    name = resolve_name(name, weights)
+    name, weights = choose_variant(name, weights)
     backbone = MobileViTBackbone(
         get_variant(name),
         out_strides=out_strides,

@@ -1,5 +1,7 @@
 """ImageNet-style classification."""
 
+from typing import Self
+
 from torch import Tensor, nn
 
 from mvdet.backbones.pyramid import MobileViTBackbone
@@ -46,7 +48,7 @@ class MobileViTClassifier(nn.Module):
         nn.init.zeros_(self.head.bias)
         self._freezing = Freezing(self.backbone, whole=freeze, batch_norm=freeze_batch_norm)
 
-    def train(self, mode: bool = True) -> "MobileViTClassifier":
+    def train(self, mode: bool = True) -> Self:
         """As `nn.Module.train`; what is frozen stays in evaluation mode."""
         super().train(mode)
         self._freezing.apply(self.backbone)
@@ -54,9 +56,10 @@ class MobileViTClassifier(nn.Module):
 
     def forward(self, images: Tensor) -> Tensor:
         """[B, in_channels, H, W], RGB in [0, 1] -> [B, num_classes]."""
-        return self.head(self.dropout(self.backbone.forward_last(images).mean(dim=(-2, -1))))
+        logits: Tensor = self.head(self.dropout(self.backbone.forward_last(images).mean(dim=(-2, -1))))
+        return logits
 
-    def fuse(self) -> "MobileViTClassifier":
+    def fuse(self) -> Self:
         """Fold batch normalisation into the convolutions, in place, for inference; returns the model."""
         self.backbone.fuse()
         return self

@@ -1,6 +1,7 @@
 """DeepLabV3 on MobileViT, called as torchvision calls its segmentation models."""
 
 from collections.abc import Sequence
+from typing import Self
 
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -65,7 +66,7 @@ class DeepLabV3(nn.Module):
             self.aux_head = AuxiliaryHead(self.backbone.channels[0], num_classes, dropout=dropout)
         self._freezing = Freezing(self.backbone, whole=freeze, batch_norm=freeze_batch_norm)
 
-    def train(self, mode: bool = True) -> "DeepLabV3":
+    def train(self, mode: bool = True) -> Self:
         """As `nn.Module.train`; what is frozen stays in evaluation mode."""
         super().train(mode)
         self._freezing.apply(self.backbone)
@@ -96,7 +97,7 @@ class DeepLabV3(nn.Module):
         size = images.shape[-2:]
         return {name: F.interpolate(x, size=size, mode="bilinear", align_corners=True) for name, x in logits.items()}
 
-    def fuse(self) -> "DeepLabV3":
+    def fuse(self) -> Self:
         """Fold batch normalisation into the convolutions, in place, for inference; returns the model."""
         self.backbone.fuse()
         self.head.fuse()

@@ -1,60 +1,42 @@
 """Models by name."""
 
 import inspect
-from collections.abc import Callable
-from pathlib import Path
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from torch import nn
+from torchvision.models import detection, get_model
+from torchvision.models import list_models as list_torchvision_models
 
 from mvdet.backbones.variants import VARIANTS
 from mvdet.checkpoints.convert import HeadChoice, check_head
-from mvdet.checkpoints.locate import resolve_name
+from mvdet.checkpoints.weights import WeightsLike, choose_variant, load_weights
 from mvdet.models.classifier import MobileViTClassifier
 from mvdet.models.deeplabv3 import DeepLabV3
 from mvdet.models.ssdlite import SSDLite
+from mvdet.tasks import TASKS, task_of_model
 from mvdet.wording import unknown_name_message
 
-PREFIX = "torchvision/"
-
-
-def create_peer(name: str, num_classes: int) -> nn.Module:
-    """One of torchvision's detectors with random weights, as in `torchvision/ssdlite320_mobilenet_v3_large`.
-
-    Args:
-        name: "torchvision/" and a name of torchvision.models.detection.
-        num_classes: classes, background included.
-
-    Raises:
-        ValueError: for a name that torchvision does not have among its detectors; lists those.
-    """
-    from torchvision.models import detection, get_model, list_models
-
-    known = list_models(module=detection)
-    own = name.removeprefix(PREFIX)
-    if not name.startswith(PREFIX) or own not in known:
-        raise ValueError(f"unknown model {name!r}; available: {', '.join(PREFIX + one for one in known)}")
-    return get_model(own, weights=None, weights_backbone=None, num_classes=num_classes)
-
-
-# What a model's name starts with, before its backbone's; the classifier bears its backbone's name alone.
-FAMILIES: dict[str, Callable[..., nn.Module]] = {
-    "deeplabv3_": DeepLabV3,
-    "ssdlite_": SSDLite,
-    "": MobileViTClassifier,
+MODELS: dict[str, Callable[..., nn.Module]] = {
+    "classification": MobileViTClassifier,
+    "detection": SSDLite,
+    "segmentation": DeepLabV3,
 }
+"""The class of the models of each task; it takes a `VariantSpec` and keyword arguments."""
+PEERS = "torchvision/"
+"""What stands before the name of a detector that is torchvision's."""
 
 
 def list_models() -> list[str]:
     """Names that `create_model` takes: classifiers, then detectors, then segmentation networks."""
-    return [prefix + variant for prefix in reversed(FAMILIES) for variant in VARIANTS]
+    return [task.prefix + variant for task in TASKS.values() for variant in VARIANTS]
 
 
 def create_model(
     name: str,
     *,
-    weights: str | Path | None = None,
-    weights_backbone: str | Path | None = None,
+    weights: WeightsLike | None = None,
+    weights_backbone: WeightsLike | None = None,
     head: HeadChoice = "load",
     **options: Any,
 ) -> nn.Module:
@@ -64,7 +46,8 @@ def create_model(
         name: one of `list_models()`; "auto" in place of the backbone's name takes the one that the weights (a file, a
             folder or a full published name) are of.
         weights: "DEFAULT", "apple", "timm", "transformers" or another published name of `weights/manifest.yaml`; the
-            path of a weights file or folder of any of these sources; None for random weights.
+            path of a weights file or folder of any of these sources; what `mvdet.checkpoints.open_weights` returned;
+            None for random weights.
         weights_backbone: the same for the backbone alone, which takes a classifier's weights.
         head: "load" the layers whose size follows the number of classes, or "skip" them and keep new ones.
         options: arguments of the model's class (`mvdet.models.MobileViTClassifier`, `mvdet.models.SSDLite`,
@@ -77,21 +60,45 @@ def create_model(
         ConnectionError: if published weights must be downloaded and cannot be.
     """
     check_head(head)
-    prefix = next(prefix for prefix in FAMILIES if name.startswith(prefix))
-    variant = resolve_name(name.removeprefix(prefix), weights_backbone if weights is None else weights)
+    task = task_of_model(name)
+    variant = name.removeprefix(task.prefix)
+    if weights is None:
+        variant, weights_backbone = choose_variant(variant, weights_backbone)
+    else:
+        variant, weights = choose_variant(variant, weights)
     if variant not in VARIANTS:
         raise ValueError(unknown_name_message("model", name, list_models()))
-    parameters = inspect.signature(FAMILIES[prefix]).parameters.values()
+    build = MODELS[task.name]
+    parameters = inspect.signature(build).parameters.values()
     known = [parameter.name for parameter in parameters if parameter.kind is parameter.KEYWORD_ONLY]
     for option in options:
         if option not in known:
-            raise TypeError(unknown_name_message(f"option of {prefix}{variant}", option, known))
-    model = FAMILIES[prefix](VARIANTS[variant], **options)
-    if weights is not None or weights_backbone is not None:
-        from mvdet.checkpoints import load_weights
+            raise TypeError(unknown_name_message(f"option of {task.prefix}{variant}", option, known))
+    model = build(VARIANTS[variant], **options)
+    if weights_backbone is not None:
+        load_weights(model.get_submodule("backbone"), weights_backbone)
+    if weights is not None:
+        load_weights(model, weights, head=head)
+    return model
 
-        if weights_backbone is not None:
-            load_weights(model.get_submodule("backbone"), weights_backbone)
-        if weights is not None:
-            load_weights(model, weights, head=head)
+
+def build_detector(name: str, num_classes: int, options: Mapping[str, Any]) -> nn.Module:
+    """A detector by name, ours as `create_model` makes it, or torchvision's, with random weights.
+
+    Args:
+        name: one of `list_models()`, or "torchvision/" and a name of torchvision.models.detection, as in
+            "torchvision/ssdlite320_mobilenet_v3_large".
+        num_classes: classes, background included.
+        options: of `create_model`; torchvision's take none of them.
+
+    Raises:
+        ValueError: for a name that torchvision does not have among its detectors; lists those. Else as `create_model`.
+        TypeError: as `create_model`.
+    """
+    if not name.startswith(PEERS):
+        return create_model(name, num_classes=num_classes, **options)
+    known = list_torchvision_models(module=detection)
+    if name.removeprefix(PEERS) not in known:
+        raise ValueError(f"unknown model {name!r}; available: {', '.join(PEERS + peer for peer in known)}")
+    model: nn.Module = get_model(name.removeprefix(PEERS), weights=None, weights_backbone=None, num_classes=num_classes)
     return model

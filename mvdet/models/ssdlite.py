@@ -1,6 +1,7 @@
 """SSDLite on MobileViT, called as torchvision calls its detection models."""
 
 from collections.abc import Sequence
+from typing import Self
 
 import torch
 from torch import Tensor, nn
@@ -72,7 +73,7 @@ class SSDLite(nn.Module):
         self.loss = MultiBoxLoss(box_coder=self.box_coder)
         self._freezing = Freezing(self.backbone, whole=freeze, batch_norm=freeze_batch_norm)
 
-    def train(self, mode: bool = True) -> "SSDLite":
+    def train(self, mode: bool = True) -> Self:
         """As `nn.Module.train`; what is frozen stays in evaluation mode."""
         super().train(mode)
         self._freezing.apply(self.backbone)
@@ -80,12 +81,14 @@ class SSDLite(nn.Module):
 
     def head_outputs(self, images: Tensor) -> dict[str, Tensor]:
         """Images [B, C, H, W], RGB in [0, 1] -> `cls_logits` [B, N, K] and `bbox_regression` [B, N, 4]."""
-        return self.head(self.backbone(images))
+        outputs: dict[str, Tensor] = self.head(self.backbone(images))
+        return outputs
 
     def anchors(self, height: int, width: int, device: torch.device | str | None = None) -> Tensor:
         """Anchors [N, 4] of images of that size in pixels: (cx, cy, w, h), relative to the image, clipped to 0..1."""
         sizes = [((height + s - 1) // s, (width + s - 1) // s) for s in self.backbone.strides]
-        return self.anchor_generator(level_sizes(sizes), device)
+        anchors: Tensor = self.anchor_generator(level_sizes(sizes), device)
+        return anchors
 
     def forward(
         self, images: Tensor | Sequence[Tensor], targets: Sequence[Target] | None = None
@@ -110,7 +113,8 @@ class SSDLite(nn.Module):
         anchors = self.anchors(batch.shape[-2], batch.shape[-1], batch.device)
         if self.training:
             boxes, labels = self._relative_targets(targets, sizes, batch.device)
-            return self.loss(self.head_outputs(batch), anchors, boxes, labels)
+            losses: dict[str, Tensor] = self.loss(self.head_outputs(batch), anchors, boxes, labels)
+            return losses
         return self.postprocess(self.head_outputs(batch), anchors, sizes)
 
     def postprocess(
@@ -128,7 +132,7 @@ class SSDLite(nn.Module):
             box_coder=self.box_coder,
         )
 
-    def fuse(self) -> "SSDLite":
+    def fuse(self) -> Self:
         """Fold batch normalisation into the convolutions, in place, for inference; returns the model."""
         self.backbone.fuse()
         self.head.fuse()
@@ -157,9 +161,8 @@ class SSDLite(nn.Module):
             if flat.any():
                 raise ValueError(f"target {index}: box {image_boxes[flat][0].tolist()} (xyxy) has no area")
             if ((image_labels < 1) | (image_labels >= self.num_classes)).any():
-                raise ValueError(
-                    f"target {index}: labels must be 1 to {self.num_classes - 1}, got {image_labels.unique().tolist()}"
-                )
+                found_labels = sorted(set(image_labels.tolist()))
+                raise ValueError(f"target {index}: labels must be 1 to {self.num_classes - 1}, got {found_labels}")
             boxes.append(image_boxes.float() / torch.tensor([width, height, width, height], device=device))
             labels.append(image_labels)
         return boxes, labels

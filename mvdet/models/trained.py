@@ -3,21 +3,23 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar, Literal, Self
 
 from torch import nn
+from torchvision.models import ResNet18_Weights
 
-from mvdet.checkpoints.describe import WeightsInfo, describe_weights
-from mvdet.checkpoints.manifest import TASK_PREFIXES, PublishedWeights, find_published, manifest, published_for
+from mvdet.checkpoints.manifest import PublishedWeights, find_published, manifest, published_for
 from mvdet.checkpoints.reading import read_torch
 from mvdet.checkpoints.torch_files import is_ultralytics_file
+from mvdet.checkpoints.weights import Weights, open_weights
 from mvdet.class_names import COCO_CATEGORY_IDS, COCO_CLASSES, VOC_SEGMENTATION_CLASSES
-from mvdet.data.transforms.classification import Interpolation, Resize
-from mvdet.models.registry import PREFIX, create_model, create_peer
-from mvdet.models.ssdlite import SSDLite
+from mvdet.models.registry import build_detector, create_model
+from mvdet.tasks import CLASSIFICATION, DETECTION, SEGMENTATION, TASKS, Task, task_of_model
 from mvdet.wording import did_you_mean
 
-TASK_NOUNS = {"classification": "classifier", "detection": "detector", "segmentation": "segmentation network"}
+Interpolation = Literal["bilinear", "bicubic"]
+Resize = int | tuple[int, int]
+"""The shorter side's length, or (height, width)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,10 +33,25 @@ class TrainedDetector:
         size: height and width that it was trained at.
     """
 
+    task: ClassVar[Task] = DETECTION
     model: nn.Module
     class_names: tuple[str, ...]
     category_ids: tuple[int, ...]
     size: tuple[int, int]
+
+    @classmethod
+    def of_weights(cls, model: nn.Module, num_classes: int, entry: PublishedWeights) -> Self:
+        """A detector of weights, see `TrainedModel`: 80 classes are taken for COCO's, others are numbered."""
+        size = (entry.image_size, entry.image_size)
+        if num_classes == len(COCO_CLASSES) + 1:
+            return cls(model, COCO_CLASSES, COCO_CATEGORY_IDS, size)
+        ids = tuple(range(1, num_classes))
+        return cls(model, tuple(f"class{i}" for i in ids), ids, size)
+
+    @classmethod
+    def of_checkpoint(cls, model: nn.Module, known: Mapping[str, Any]) -> Self:
+        """The detector that a training run saved; `known` are the hyperparameters in its checkpoint."""
+        return cls(model, tuple(known["class_names"]), tuple(known["category_ids"]), _size(known))
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,12 +67,27 @@ class TrainedClassifier:
         has_names: whether the class names are the training's; False where only their order is known.
     """
 
+    task: ClassVar[Task] = CLASSIFICATION
     model: nn.Module
     class_names: tuple[str, ...]
     size: tuple[int, int]
     interpolation: Interpolation = "bilinear"
     resize: Resize | None = None
     has_names: bool = True
+
+    @classmethod
+    def of_weights(cls, model: nn.Module, num_classes: int, entry: PublishedWeights) -> Self:
+        """A classifier of weights, see `TrainedModel`: 1000 classes are taken for ImageNet's, others are numbered."""
+        # in the order of the class numbers, which is the alphabetical one of the folders' names (n01440764, ...)
+        imagenet = tuple(ResNet18_Weights.IMAGENET1K_V1.meta["categories"])
+        names = imagenet if num_classes == len(imagenet) else _numbered(num_classes)
+        how, size = entry.preprocessing, (entry.image_size, entry.image_size)
+        return cls(model, names, size, how["interpolation"], how["resize"], has_names=False)
+
+    @classmethod
+    def of_checkpoint(cls, model: nn.Module, known: Mapping[str, Any]) -> Self:
+        """The classifier that a training run saved; `known` are the hyperparameters in its checkpoint."""
+        return cls(model, tuple(known["class_names"]), _size(known), known["model"]["interpolation"])
 
     def resize_for(self, size: tuple[int, int]) -> Resize | None:
         """`resize` for images of another size: the crop keeps its share of the resized picture."""
@@ -78,26 +110,35 @@ class TrainedSegmenter:
         has_names: whether the class names are the training's; False where only their order is known.
     """
 
+    task: ClassVar[Task] = SEGMENTATION
     model: nn.Module
     class_names: tuple[str, ...]
     size: tuple[int, int]
     has_names: bool = True
 
+    @classmethod
+    def of_weights(cls, model: nn.Module, num_classes: int, entry: PublishedWeights) -> Self:
+        """A segmentation network of weights, see `TrainedModel`: 21 classes are VOC's, others are numbered."""
+        is_voc = num_classes == len(VOC_SEGMENTATION_CLASSES)
+        names = VOC_SEGMENTATION_CLASSES if is_voc else _numbered(num_classes)
+        return cls(model, names, (entry.image_size, entry.image_size), is_voc)
+
+    @classmethod
+    def of_checkpoint(cls, model: nn.Module, known: Mapping[str, Any]) -> Self:
+        """The segmentation network that a training run saved; `known` are the hyperparameters in its checkpoint."""
+        return cls(model, tuple(known["class_names"]), _size(known))
+
 
 TrainedModel = TrainedClassifier | TrainedDetector | TrainedSegmenter
+"""A network in evaluation mode, and what its outputs mean.
 
-
-def task_of(trained: TrainedModel) -> str:
-    """ "classification", "detection" or "segmentation"."""
-    tasks = {TrainedClassifier: "classification", TrainedDetector: "detection", TrainedSegmenter: "segmentation"}
-    return tasks[type(trained)]
-
-
-def build_detector(name: str, num_classes: int, options: Mapping[str, Any]) -> nn.Module:
-    """`mvdet.create_model`, or a detector of torchvision's, which takes no options; errors as those."""
-    if name.startswith(PREFIX):
-        return create_peer(name, num_classes)
-    return create_model(name, num_classes=num_classes, **options)
+Each has `of_weights`, for weights, which do not say what their classes are called or what images they expect: it takes
+the model, their number of classes (with the background where the head counts it) and the published file whose
+preprocessing counts. And each has `of_checkpoint`, for what a training run saved: the model and the hyperparameters.
+"""
+_TRAINED: dict[str, type[TrainedModel]] = {
+    trained.task.name: trained for trained in (TrainedClassifier, TrainedDetector, TrainedSegmenter)
+}
 
 
 def find_model(model: str | Path, *, task: str | None = None) -> TrainedModel:
@@ -119,23 +160,26 @@ def find_model(model: str | Path, *, task: str | None = None) -> TrainedModel:
         ValueError: the file cannot be read safely, holds no model, or one for another task; names the file.
         ConnectionError: if published weights must be downloaded and cannot be.
     """
-    short = {TASK_PREFIXES[entry.task] + entry.variant: entry for entry in manifest().values()}
-    if str(model) in short or str(model) in manifest():
-        entry = manifest().get(str(model)) or find_published(
-            "DEFAULT", variant=short[str(model)].variant, task=short[str(model)].task
-        )
+    if (entry := _published(str(model))) is not None:
         _check_task(model, entry.task, task)
-        return _published_model(entry)
+        return _of_weights(open_weights(entry.name), entry, entry.num_classes)
     path = Path(model)
     if not path.exists():
         raise FileNotFoundError(_no_model_message(model, task))
     if path.suffix == ".ckpt":
         return load_checkpoint(path, task=task)
-    if is_ultralytics_file(path):
-        raise ValueError(f"{path}: a checkpoint of ultralytics; `yolo predict model={path}` runs it")
-    info = describe_weights(path)
-    _check_task(path, info.task, task)
-    return _model_of_weights(path, info)
+    try:
+        opened = open_weights(path)
+    except ValueError:
+        if is_ultralytics_file(path):
+            raise ValueError(f"{path}: a checkpoint of ultralytics; `yolo predict model={path}` runs it") from None
+        raise
+    _check_task(path, opened.task, task)
+    if opened.num_classes is None:
+        raise ValueError(f"{path}: the layer of its head that counts the classes is missing")
+    published = published_for(opened.variant, opened.task)
+    alike = next((entry for entry in published if entry.format == opened.source), published[0])
+    return _of_weights(opened, alike, opened.num_classes)
 
 
 def load_checkpoint(checkpoint: str | Path, *, task: str | None = None) -> TrainedModel:
@@ -160,37 +204,47 @@ def load_checkpoint(checkpoint: str | Path, *, task: str | None = None) -> Train
     known = content.get("hyper_parameters", {}) if isinstance(content, dict) else {}
     if not {"model", "class_names"} <= set(known):
         raise ValueError(f"{path}: not a checkpoint that one of mvdet's training scripts has saved")
-    name, names = known["model"]["name"], tuple(known["class_names"])
-    found = "detection" if "category_ids" in known else _task_of_name(name)
-    _check_task(path, found, task)
-    options, size = known["model"].get("options", {}), (known["model"]["size"][0], known["model"]["size"][1])
-    model = build_detector(name, len(names) + (found == "detection"), options)
+    name = known["model"]["name"]
+    found = DETECTION if "category_ids" in known else task_of_model(name)  # torchvision's detectors have other names
+    _check_task(path, found.name, task)
+    model = build_detector(name, len(known["class_names"]) + found.has_background, known["model"].get("options", {}))
     weights = content["state_dict"].items()
     model.load_state_dict({key.removeprefix("model."): v for key, v in weights if key.startswith("model.")})
-    model.eval()
-    if found == "detection":
-        return TrainedDetector(model, names, tuple(known["category_ids"]), size)
-    if found == "segmentation":
-        return TrainedSegmenter(model, names, size)
-    return TrainedClassifier(model, names, size, known["model"]["interpolation"])
+    return _TRAINED[found.name].of_checkpoint(model.eval(), known)
 
 
-def _task_of_name(name: str) -> str:
-    return next(
-        (task for task, prefix in TASK_PREFIXES.items() if prefix and name.startswith(prefix)), "classification"
-    )
+def task_of(trained: TrainedModel) -> str:
+    """The name of its task: "classification", "detection" or "segmentation"."""
+    return trained.task.name
+
+
+def _published(name: str) -> PublishedWeights | None:
+    """The published file that a full name, or the name of a model, means."""
+    if name in manifest():
+        return manifest()[name]
+    entry = next((entry for entry in manifest().values() if entry.model == name), None)
+    return entry and find_published("DEFAULT", variant=entry.variant, task=entry.task)
+
+
+def _of_weights(weights: Weights, entry: PublishedWeights, num_classes: int) -> TrainedModel:
+    """A model of opened weights, `entry` being these, or others of the same network, for the preprocessing."""
+    options = dict(weights.head_options)
+    if entry.task == DETECTION.name:
+        options["size"] = (entry.image_size, entry.image_size)
+    model = create_model(entry.model, num_classes=num_classes, weights=weights, **options)
+    return _TRAINED[entry.task].of_weights(model.eval(), num_classes, entry)
 
 
 def _check_task(model: str | Path, found: str, wanted: str | None) -> None:
-    if found not in TASK_PREFIXES:
-        raise ValueError(f"{model}: weights of a {found} alone, a model has a head: for {', '.join(TASK_PREFIXES)}")
+    if found not in TASKS:
+        raise ValueError(f"{model}: weights of a {found} alone, a model has a head: for {', '.join(TASKS)}")
     if wanted not in (None, found):
         raise ValueError(f"{model}: weights for {found}, not for {wanted}")
 
 
 def _no_model_message(model: str | Path, task: str | None) -> str:
     published = {name: entry for name, entry in manifest().items() if task in (None, entry.task)}
-    short = sorted({TASK_PREFIXES[entry.task] + entry.variant for entry in published.values()})
+    short = sorted({entry.model for entry in published.values()})
     hint = did_you_mean(model, [*short, *published], most=1)
     known = "`python scripts/weights.py list` shows published ones"
     if task is not None:
@@ -198,56 +252,13 @@ def _no_model_message(model: str | Path, task: str | None) -> str:
     return f"no model {str(model)!r}: no such file; {hint}{known}"
 
 
-def _published_model(entry: PublishedWeights) -> TrainedModel:
-    options: dict[str, Any] = {"weights": entry.name, "num_classes": entry.num_classes}
-    size = (entry.image_size, entry.image_size)
-    if entry.task == "detection":
-        options["size"] = size
-    if entry.task == "segmentation" and entry.format == "transformers":
-        options["aux_head"] = False  # which transformers leaves out
-    return _with_default_classes(create_model(TASK_PREFIXES[entry.task] + entry.variant, **options), entry, size)
+def _numbered(num_classes: int) -> tuple[str, ...]:
+    return tuple(f"class{i}" for i in range(num_classes))
 
 
-def _model_of_weights(path: Path, info: WeightsInfo) -> TrainedModel:
-    assert info.num_classes is not None
-    model = create_model(
-        TASK_PREFIXES[info.task] + info.variant, num_classes=info.num_classes, weights=path, **info.head_options
-    )
-    published = published_for(info.variant, info.task)
-    alike = next((entry for entry in published if entry.format == info.source), published[0])
-    size = model.size if isinstance(model, SSDLite) else (alike.image_size, alike.image_size)
-    return _with_default_classes(model, alike, size, info.num_classes)
+def _size(known: Mapping[str, Any]) -> tuple[int, int]:
+    height, width = known["model"]["size"]
+    return height, width
 
 
-def _with_default_classes(
-    model: Any, entry: PublishedWeights, size: tuple[int, int], num_classes: int | None = None
-) -> TrainedModel:
-    """A model whose weights do not say what their classes are called, and what images they expect.
-
-    Args:
-        model: of the weights.
-        entry: these, or others of the same network, for the preprocessing.
-        size: height and width of the images.
-        num_classes: of the weights, with the background where the head counts it; None takes the entry's.
-    """
-    model.eval()
-    count = entry.num_classes if num_classes is None else num_classes
-    if entry.task == "detection":
-        if count == len(COCO_CLASSES) + 1:
-            return TrainedDetector(model, COCO_CLASSES, COCO_CATEGORY_IDS, size)
-        ids = tuple(range(1, count))
-        return TrainedDetector(model, tuple(f"class{i}" for i in ids), ids, size)
-    numbered = tuple(f"class{i}" for i in range(count))
-    if entry.task == "segmentation":
-        is_voc = count == len(VOC_SEGMENTATION_CLASSES)
-        return TrainedSegmenter(model, VOC_SEGMENTATION_CLASSES if is_voc else numbered, size, is_voc)
-    names = _imagenet_classes() if count == 1000 else numbered
-    resize, interpolation = entry.preprocessing["resize"], entry.preprocessing["interpolation"]
-    return TrainedClassifier(model, names, size, interpolation, resize, has_names=False)
-
-
-def _imagenet_classes() -> tuple[str, ...]:
-    """By class number, which is the alphabetical order of the folders' names (n01440764, ...); torchvision's list."""
-    from torchvision.models import ResNet18_Weights
-
-    return tuple(ResNet18_Weights.IMAGENET1K_V1.meta["categories"])
+TASK_NOUNS = {task.name: task.noun for task in TASKS.values()}  # until mvdet.evaluation asks `trained.task.noun`

@@ -19,7 +19,8 @@ from mvdet.data.shapes.dataset import generate
 from mvdet.data.transforms.detection import eval_transform, train_transform
 from mvdet.evaluation.metrics.coco import evaluate_coco
 from mvdet.evaluation.results import Result, merge_ranks, to_results
-from mvdet.models.inputs import build_detector, call_detector, detect
+from mvdet.models.inputs import call_detector, detect
+from mvdet.models.registry import build_detector
 from mvdet.resources import resource
 from mvdet.training.recipe import TrainingRecipe, setting
 from mvdet.training.task import TrainingTask

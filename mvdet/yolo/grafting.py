@@ -46,7 +46,7 @@ def graft(
         ValueError: for an unknown backbone, or a definition that has no stage at stride 32.
     """
     spec = get_variant(backbone)
-    definition = tasks.yaml_model_load(model)
+    definition: dict[str, Any] = tasks.yaml_model_load(model)
     stock: list[Row] = definition["backbone"]
     strides = _row_strides(definition)
     end = _end_of_deepest_stage(stock, strides, model)

@@ -1,10 +1,10 @@
 """The module behind `[-1, 1, MobileViT, [mobilevit_s]]`. Its path is part of every checkpoint: it stays."""
 
-from pathlib import Path
+from typing import Any
 
 from torch import Tensor, nn
 
-from mvdet.checkpoints.locate import resolve_name
+from mvdet.checkpoints.weights import WeightsLike, choose_variant
 from mvdet.models.backbone import create_backbone
 
 
@@ -13,7 +13,8 @@ class MobileViT(nn.Module):
 
     Args:
         name: one of `mvdet.list_backbones()`, or "auto" for the one that the weights are of.
-        weights: as `mvdet.create_backbone` takes them: a published name, the path of a file or folder, or None.
+        weights: as `mvdet.create_backbone` takes them: a published name, the path of a file or folder, an opened file,
+            or None. The module does not keep them.
         options: further arguments of `mvdet.create_backbone`: `out_strides`, `output_stride`, `in_channels`,
             `expand_output`.
 
@@ -23,9 +24,9 @@ class MobileViT(nn.Module):
         ConnectionError: if published weights must be downloaded and cannot be.
     """
 
-    def __init__(self, name: str, weights: str | Path | None = None, options: dict | None = None) -> None:
+    def __init__(self, name: str, weights: WeightsLike | None = None, options: dict[str, Any] | None = None) -> None:
         super().__init__()
-        self.name = resolve_name(name, weights)
+        self.name, weights = choose_variant(name, weights)
         self.backbone = create_backbone(self.name, weights=weights, **(options or {}))
 
     @property
@@ -40,7 +41,8 @@ class MobileViT(nn.Module):
 
     def forward(self, images: Tensor) -> list[Tensor]:
         """[B, C, H, W] -> one map a level, finest first."""
-        return self.backbone(images)
+        maps: list[Tensor] = self.backbone(images)
+        return maps
 
     def fuse(self) -> None:
         """Fold batch normalisation into the convolutions, for inference."""

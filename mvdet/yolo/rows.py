@@ -7,9 +7,7 @@ from typing import Any
 import torch
 
 from mvdet.backbones.pyramid import LEVEL_STRIDES, MobileViTBackbone
-from mvdet.checkpoints import read_weights
-from mvdet.checkpoints.locate import resolve_name
-from mvdet.checkpoints.manifest import is_weights_name
+from mvdet.checkpoints.weights import Weights, choose_variant, open_weights
 from mvdet.heads.deeplabv3 import ASPP_CHANNELS
 from mvdet.wording import unknown_name_message
 from mvdet.yolo.deeplabv3 import DeepLabV3SemanticSegment
@@ -30,8 +28,9 @@ HEADS: dict[str, tuple[str, tuple[tuple[int, ...], ...]]] = {
 
 
 class Sources(list[int]):
-    """The rows that a head reads. As a number it is the last of them: `parse_model` looks up the channels of what a
-    row that it does not know reads, and expects one row there.
+    """The rows that a head reads, which as a number are the last of them.
+
+    `parse_model` looks up the channels of what a row that it does not know reads, and expects one row there.
     """
 
     def __index__(self) -> int:
@@ -97,7 +96,7 @@ def _prepare_backbone(row: list[Any], index: int, in_channels: int) -> MobileViT
     weights, options = [
         None if arg == "None" else arg for arg in [*args[1:], None, None][:2]
     ]  # as parse_model reads it
-    if weights is not None and (not isinstance(weights, (str, Path)) or not str(weights)):
+    if weights is not None and (not isinstance(weights, (str, Path, Weights)) or not str(weights)):
         raise ValueError(f"weights must be a published name, a path or null, got {weights!r}")
     if options is not None and not isinstance(options, dict):
         raise ValueError(f"options must be a map with keys out of {', '.join(OPTIONS)}, got {options!r}")
@@ -110,16 +109,18 @@ def _prepare_backbone(row: list[Any], index: int, in_channels: int) -> MobileViT
             raise ValueError(f"in_channels is {options['in_channels']}, but the images have {in_channels} channels")
     elif "in_channels" not in options:
         raise ValueError("a backbone that is not row 0 needs its input's channels, as in {in_channels: 64}")
+    name, weights = choose_variant(name, weights)
     try:
         with torch.device("meta"):  # shapes only
-            module = MobileViT(resolve_name(name, weights), None, options)
+            module = MobileViT(name, None, options)
     except TypeError as error:
         raise ValueError(f"options {options}: {error}") from error
     if weights is not None:
-        read_weights(weights, to=module.backbone)
-        # parse_model evaluates strings, and stumbles over a path with a slash in front: a Path passes untouched.
-        weights = weights if is_weights_name(str(weights)) else Path(weights)
-    row[3] = [module.name, weights, options]
+        weights = open_weights(weights, variant=name, task="backbone")
+        weights.fit(module.backbone)
+    # parse_model hands on what is no string, and so the module is built of the weights that have been read here. Its
+    # definition is a copy: the model's own, which checkpoints hold, keeps the name or the path.
+    row[3] = [name, weights, options]
     return module
 
 

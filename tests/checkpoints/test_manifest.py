@@ -5,11 +5,10 @@ from pathlib import Path
 import pytest
 import yaml
 
-from mvdet import list_backbones
+from mvdet import list_backbones, list_models
 from mvdet.backbones import VARIANTS
 from mvdet.checkpoints.formats import get_format
 from mvdet.checkpoints.manifest import (
-    TASK_PREFIXES,
     PublishedWeights,
     as_markdown,
     find_published,
@@ -27,7 +26,8 @@ CLASSES = {"ImageNet-1k": 1000, "COCO": 81, "VOC2012": 21, "ADE20k": 150}
 
 @pytest.mark.parametrize("entry", ENTRIES, ids=lambda entry: entry.name)
 def test_entries_are_consistent(entry: PublishedWeights) -> None:
-    assert entry.name == f"{TASK_PREFIXES[entry.task]}{entry.variant}.{entry.tag}"
+    assert entry.name == f"{entry.model}.{entry.tag}"
+    assert entry.model in list_models()
     assert entry.variant in list_backbones()
     assert entry.tag.startswith(entry.publisher)
     assert entry.num_classes == CLASSES[entry.dataset]

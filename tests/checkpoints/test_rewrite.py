@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from mvdet import create_backbone, create_model
-from mvdet.checkpoints import describe, export_state_dict, read_state_dict
+from mvdet.checkpoints import export_state_dict, read_state_dict, weights
 from mvdet.checkpoints.formats import FORMATS
 from mvdet.checkpoints.rewrite import rewrite_weights
 
@@ -79,6 +79,6 @@ def test_an_order_of_channels_that_are_not_three(tmp_path: Path) -> None:
 def test_the_file_is_read_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     torch.save(create_backbone("mobilevit_xxs").state_dict(), tmp_path / "w.pt")
     read: list[Path] = []
-    monkeypatch.setattr(describe, "read_state_dict", lambda path: read.append(path) or read_state_dict(path))
+    monkeypatch.setattr(weights, "read_state_dict", lambda path: read.append(path) or read_state_dict(path))
     rewrite_weights(tmp_path / "w.pt", tmp_path / "out.safetensors")
     assert read == [tmp_path / "w.pt"]

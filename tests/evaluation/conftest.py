@@ -13,7 +13,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from mvdet.models.inputs import TrainedDetector
+from mvdet.models.trained import TrainedDetector
 
 REPOSITORY = Path(__file__).parents[2]
 

@@ -14,7 +14,8 @@ import torch
 from mvdet.checkpoints import load_weights
 from mvdet.data.shapes.dataset import generate
 from mvdet.models import create_model
-from mvdet.models.inputs import detect, load_detector
+from mvdet.models.inputs import detect
+from mvdet.models.trained import load_checkpoint
 from mvdet.training.detection import SSDLiteRecipe, detection_task
 from mvdet.training.run import RunResult, train
 from mvdet.training.task import NonFiniteLossError
@@ -73,7 +74,7 @@ def test_a_run_leaves_what_it_says(data: Path, tmp_path: Path) -> None:
     assert steps(tmp_path / "run")
     assert list((tmp_path / "run").glob("tensorboard/version_0/events*"))
 
-    trained = load_detector(result.best)
+    trained = load_checkpoint(result.best)
     assert trained.class_names == ("circle", "triangle", "square", "star", "cross")
     assert trained.size == (64, 64)
     found = detect(trained.model, torch.randint(0, 255, (2, 3, 64, 64), dtype=torch.uint8), [(100, 200), (64, 64)])
@@ -132,7 +133,7 @@ def test_on_the_command_line_a_problem_is_one_line(data: Path, tmp_path: Path) -
 def test_torchvisions_detector_runs_in_the_same_harness(data: Path, tmp_path: Path) -> None:
     recipe = SSDLiteRecipe(**settings(data, tmp_path / "run", model="torchvision/ssdlite320_mobilenet_v3_large"))
     result = train_detector(recipe)
-    assert type(load_detector(result.best).model).__module__.startswith("torchvision.")
+    assert type(load_checkpoint(result.best).model).__module__.startswith("torchvision.")
 
 
 @pytest.mark.slow

@@ -4,12 +4,12 @@ from collections.abc import Iterable
 
 from mvdet.checkpoints.formats.cvnets import CVNETS
 from mvdet.checkpoints.formats.key_format import KeyFormat
-from mvdet.checkpoints.formats.mvdet import OWN
+from mvdet.checkpoints.formats.mvdet import MVDET
 from mvdet.checkpoints.formats.timm import TIMM
 from mvdet.checkpoints.formats.transformers import TRANSFORMERS
 from mvdet.wording import listed
 
-FORMATS = {key_format.name: key_format for key_format in (CVNETS, TIMM, TRANSFORMERS, OWN)}
+FORMATS = {key_format.name: key_format for key_format in (CVNETS, TIMM, TRANSFORMERS, MVDET)}
 
 
 def get_format(name: str, what: str = "source") -> KeyFormat:

@@ -10,7 +10,8 @@ from torch import Tensor, nn
 from mvdet.data.datasets.detection import DetectionDataset
 from mvdet.evaluation.results import Result, to_results
 from mvdet.evaluation.run.batches import evaluation_batches, match_names
-from mvdet.models.inputs import TrainedDetector, detect
+from mvdet.models.inputs import detect
+from mvdet.models.trained import TrainedDetector
 
 
 def choose_device(name: str) -> torch.device:
@@ -59,7 +60,7 @@ def run_detector(
     """Look for objects in every image of a data set, with a progress bar.
 
     Args:
-        detector: of `mvdet.models.inputs.find_detector`; its model is moved to the device.
+        detector: of `mvdet.models.trained.find_model`; its model is moved to the device.
         dataset: made with `train=False`, at the size that the detector is to see.
         batch_size: images at a time, 1 or more.
         workers: processes that load images, 0 or more.

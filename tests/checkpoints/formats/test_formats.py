@@ -6,7 +6,7 @@ import pytest
 from mvdet import create_backbone, create_model
 from mvdet.checkpoints import export_state_dict
 from mvdet.checkpoints.formats import FORMATS, detect_format, get_format
-from mvdet.checkpoints.formats.mvdet import HEADS
+from mvdet.tasks import TASKS
 
 STEM = "conv_1.block.conv.weight"
 
@@ -31,7 +31,7 @@ def test_unknown_keys_are_listed() -> None:
 @pytest.mark.parametrize("source", [name for name, key_format in FORMATS.items() if key_format.rows])
 def test_every_head_that_others_have_is_one_of_ours(source: str) -> None:
     modules = {re.sub(r"\{\w+\}|\d+", "0", row.ours) for row in FORMATS[source].rows if "head" in row.ours}
-    assert modules <= {module for task in HEADS.values() for module in task}
+    assert modules <= {module for task in TASKS.values() for module in task.head}
 
 
 def test_long_keys_are_recognised_or_not_in_no_time() -> None:

@@ -19,8 +19,7 @@ from mvdet.data.io.masks import read_mask
 from mvdet.evaluation.predict.drawing import draw_lines, draw_mask, legend_lines, mask_colours
 from mvdet.evaluation.predict.run import predict
 from mvdet.evaluation.predict.sources import VideoReader
-from mvdet.models.inputs import TrainedDetector
-from mvdet.models.trained import TrainedClassifier, TrainedSegmenter
+from mvdet.models.trained import TrainedClassifier, TrainedDetector, TrainedSegmenter
 
 Painter = Callable[..., NDArray[np.uint8]]
 BOX = (80, 60, 130, 90)

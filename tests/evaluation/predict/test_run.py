@@ -16,7 +16,7 @@ from PIL import Image
 from mvdet.evaluation.predict.drawing import class_colour
 from mvdet.evaluation.predict.run import predict
 from mvdet.evaluation.predict.sources import VideoReader, VideoWriter
-from mvdet.models.inputs import TrainedDetector
+from mvdet.models.trained import TrainedDetector
 
 Painter = Callable[..., NDArray[np.uint8]]
 

@@ -19,7 +19,7 @@ from mvdet.data.transforms.detection import eval_transform
 from mvdet.evaluation.metrics.coco import evaluate_coco
 from mvdet.evaluation.reports.detection import format_tables, report_on_dataset
 from mvdet.evaluation.run.detection import choose_device, match_classes, run_detector
-from mvdet.models.inputs import TrainedDetector
+from mvdet.models.trained import TrainedDetector
 
 BOXES = [(10, 20, 110, 70), (100, 5, 150, 100), (30, 30, 60, 60)]
 SIZES = [(200, 100), (160, 120), (90, 150)]  # width, height

@@ -1,4 +1,7 @@
-"""`weights=`: names, files and folders, wherever they are taken. Downloads are tested in test_download.py."""
+"""`weights=`: names, files, folders and opened files, wherever they are taken; and what a file is.
+
+Downloads are tested in test_download.py.
+"""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -7,10 +10,20 @@ from pathlib import Path
 import pytest
 import torch
 
-from mvdet import create_backbone, create_model
+from mvdet import create_backbone, create_model, list_backbones
 from mvdet.backbones.pyramid import MobileViTBackbone
 from mvdet.backbones.variants import VARIANTS
-from mvdet.checkpoints import load_weights, locate, manifest, read_weights
+from mvdet.checkpoints import (
+    describe_weights,
+    export_state_dict,
+    load_weights,
+    manifest,
+    open_weights,
+    read_state_dict,
+    read_weights,
+)
+from mvdet.checkpoints import weights as weights_module
+from mvdet.checkpoints.formats import FORMATS
 from mvdet.checkpoints.manifest import PublishedWeights
 
 NAME = "mobilevit_xxs"
@@ -21,14 +34,14 @@ def published(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, Path
     """Files that stand for downloaded ones: every request for published weights is answered from here."""
     files: dict[str, Path] = {}
 
-    def fetch(entry: PublishedWeights) -> Path:
+    def read_published(entry: PublishedWeights) -> tuple[Path, dict[str, torch.Tensor]]:
         path = files[entry.name] = tmp_path / f"{entry.name}.pt"
         if not path.exists():
             torch.manual_seed(len(entry.name))
             torch.save(create_model(entry.variant).state_dict(), path)
-        return path
+        return path, read_state_dict(path)
 
-    monkeypatch.setattr(locate, "fetch", fetch)
+    monkeypatch.setattr(weights_module, "read_published", read_published)
     for name, entry in manifest.manifest().items():  # ours in place of theirs: names, not formats, are tested here
         monkeypatch.setitem(manifest.manifest(), name, replace(entry, format="mvdet", channel_order="RGB"))
     return files
@@ -158,3 +171,90 @@ def test_a_network_that_nobody_published() -> None:
 def test_head_is_checked_without_weights_too() -> None:
     with pytest.raises(ValueError, match="head must be 'load' or 'skip', got 'drop'"):
         create_model(NAME, head="drop")
+
+
+class TestDescribe:
+    """What a file is, without a model to load it into."""
+
+    @pytest.mark.parametrize("source", list(FORMATS))
+    @pytest.mark.parametrize("name", list_backbones())
+    def test_classifiers(self, name: str, source: str, tmp_path: Path) -> None:
+        torch.save(export_state_dict(create_model(name, num_classes=7), source), tmp_path / "w.pt")
+        info = describe_weights(tmp_path / "w.pt")
+        spec = VARIANTS[name]
+        width = spec.expand_channels or spec.stages[-1].out_channels
+        assert (info.source, info.variants, info.task, info.num_classes) == (source, (name,), "classification", 7)
+        assert info.num_params == spec.num_params - 993 * (width + 1)
+        assert info.bgr == (spec.version == 1 and source in ("cvnets", "transformers"))
+
+    @pytest.mark.parametrize(
+        ("name", "task", "classes", "params"),
+        [
+            ("ssdlite_mobilevit_s", "detection", 81, 5_738_826),
+            ("ssdlite_mobilevitv2_100", "detection", 81, 5_608_883),
+            ("deeplabv3_mobilevit_s", "segmentation", 21, 6_357_941),
+        ],
+    )
+    def test_detectors_and_segmenters(
+        self, name: str, task: str, classes: int, params: int, reference: Callable, tmp_path: Path
+    ) -> None:
+        torch.save(reference(name).state_dict, tmp_path / "w.pt")
+        info = describe_weights(tmp_path / "w.pt")
+        assert (info.source, info.variants) == ("cvnets", (name.split("_", 1)[1],))
+        assert (info.task, info.num_classes, info.num_params) == (task, classes, params)
+
+    def test_backbones_of_few_levels(self, tmp_path: Path) -> None:
+        torch.save(create_backbone("mobilevit_s", out_strides=(2,)).state_dict(), tmp_path / "w.pt")
+        info = describe_weights(tmp_path / "w.pt")
+        assert (info.variants, info.task, info.num_classes) == (("mobilevit_xs", "mobilevit_s"), "backbone", None)
+
+    def test_strangers(self, tmp_path: Path) -> None:
+        torch.save({"fc.weight": torch.zeros(1)}, tmp_path / "w.pt")
+        with pytest.raises(ValueError, match=r"w.pt: not a MobileViT state dict of a known source"):
+            describe_weights(tmp_path / "w.pt")
+        widened = create_model("mobilevit_xxs").state_dict()
+        widened["backbone.stages.0.0.project.conv.weight"] = torch.zeros(17, 32, 1, 1)
+        torch.save(widened, tmp_path / "w.pt")
+        assert describe_weights(tmp_path / "w.pt").variants == ()
+
+    def test_names_are_not_looked_up(self) -> None:
+        with pytest.raises(FileNotFoundError, match=r"weights file not found: apple$"):
+            describe_weights("apple")
+
+
+class TestOpened:
+    """An opened file, in place of its path."""
+
+    def test_builds_as_often_as_one_likes(self, tmp_path: Path) -> None:
+        source = create_model(NAME)
+        torch.save(export_state_dict(source, "cvnets"), tmp_path / "w.pt")  # BGR: the stem is turned round each time
+        opened = open_weights(tmp_path / "w.pt")
+        (tmp_path / "w.pt").unlink()
+        assert (opened.source, opened.variant, opened.task, opened.num_classes) == (
+            "cvnets",
+            NAME,
+            "classification",
+            1000,
+        )
+        assert open_weights(opened) is opened
+        assert repr(opened) == f"Weights({str(tmp_path / 'w.pt')!r})"
+        models = [create_model("auto", weights=opened), create_model(NAME, weights=opened)]
+        backbones = [create_backbone("auto", weights=opened), create_model(NAME, weights_backbone=opened).backbone]
+        for backbone in [*(model.backbone for model in models), *backbones]:
+            assert torch.equal(backbone.stem.conv.weight, source.backbone.stem.conv.weight)
+        with torch.no_grad():
+            models[0].head.weight.zero_()
+        assert torch.equal(create_model(NAME, weights=opened).head.weight, source.head.weight)
+
+    def test_of_another_model(self, tmp_path: Path) -> None:
+        torch.save(create_model(NAME).state_dict(), tmp_path / "w.pt")
+        opened = open_weights(tmp_path / "w.pt")
+        with pytest.raises(ValueError, match=r"w.pt: the weights are mobilevit_xxs's, the model is mobilevit_s"):
+            create_model("mobilevit_s", weights=opened)
+        with pytest.raises(ValueError, match=r"w.pt: opened with the key names of mvdet, not of timm"):
+            read_weights(opened, to=create_backbone(NAME), source="timm")
+
+    def test_names_without_a_model_are_full_ones(self, published: dict[str, Path]) -> None:
+        assert open_weights(f"{NAME}.apple_in1k").path == published[f"{NAME}.apple_in1k"]
+        with pytest.raises(ValueError, match="no published weights are named 'apple'; `python"):
+            open_weights("apple")
