@@ -1,7 +1,5 @@
 """Checkpoints of tiny runs, and the scripts in this process: starting another one takes seconds."""
 
-from __future__ import annotations
-
 import runpy
 import sys
 from collections.abc import Callable

@@ -1,7 +1,5 @@
 """`scripts/evaluate.py` on classifiers and segmentation networks."""
 
-from __future__ import annotations
-
 import json
 from collections.abc import Callable
 from pathlib import Path

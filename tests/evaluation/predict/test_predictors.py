@@ -1,7 +1,5 @@
 """Classifiers and segmentation networks on pictures and videos. Detectors: test_prediction.py."""
 
-from __future__ import annotations
-
 import json
 from collections.abc import Callable
 from pathlib import Path

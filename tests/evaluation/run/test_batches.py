@@ -1,7 +1,5 @@
 """Classifiers and segmentation networks on data sets whose classes are numbered in another way."""
 
-from __future__ import annotations
-
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -18,7 +16,7 @@ from mvdet.data.io.masks import read_mask, write_mask
 from mvdet.data.transforms.classification import eval_transform
 from mvdet.data.transforms.segmentation import eval_transform as mask_transform
 from mvdet.evaluation.metrics.classification import classification_metrics
-from mvdet.evaluation.run.batches import match_names, match_numbers
+from mvdet.evaluation.run.class_matching import match_names, match_numbers
 from mvdet.evaluation.run.classification import run_classifier
 from mvdet.evaluation.run.segmentation import run_segmenter
 from mvdet.models.trained import TrainedClassifier, TrainedSegmenter

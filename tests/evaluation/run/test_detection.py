@@ -1,7 +1,5 @@
 """A detector on a whole data set."""
 
-from __future__ import annotations
-
 import json
 from collections.abc import Callable
 from dataclasses import replace
@@ -18,7 +16,8 @@ from mvdet.data.datasets.coco import CocoDetection
 from mvdet.data.transforms.detection import eval_transform
 from mvdet.evaluation.metrics.coco import evaluate_coco
 from mvdet.evaluation.reports.detection import format_tables, report_on_dataset
-from mvdet.evaluation.run.detection import choose_device, match_classes, run_detector
+from mvdet.evaluation.run.batches import choose_device
+from mvdet.evaluation.run.detection import match_classes, run_detector
 from mvdet.models.inputs import TrainedDetector
 
 BOXES = [(10, 20, 110, 70), (100, 5, 150, 100), (30, 30, 60, 60)]
