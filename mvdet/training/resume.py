@@ -133,8 +133,8 @@ def epochs_done(trainer: pl.Trainer) -> int:
 def close_finished_epoch(trainer: pl.Trainer) -> None:
     """Let a run whose checkpoint was saved after the last batch of an epoch go on with the next epoch.
 
-    Lightning does so by itself where the epoch's length is also that of the next one, which it compares with. To be
-    called when training starts.
+    Lightning does so by itself only where the next epoch is not longer than the one that is over: it compares the
+    batches that were done with the next epoch's length. To be called when training starts.
     """
     loop = trainer.fit_loop.epoch_loop
     if loop.restarted_on_train_batch_end and loop.batch_progress.is_last_batch:

@@ -148,22 +148,29 @@ def test_lightning_has_what_resuming_needs(tmp_path: Path) -> None:
     assert LAST == "last.ckpt", DIFFERS
 
 
-def test_lightning_goes_on_after_any_step(tmp_path: Path, numbers: Make, recipe: Make) -> None:
-    """Epochs differ in length, which is what Lightning does not think of: every batch comes once, in its epoch."""
+@pytest.mark.filterwarnings("ignore:The dirpath has changed")
+@pytest.mark.parametrize(("seed", "lengths"), [(0, [5, 4, 1]), (5, [3, 4, 6])])
+def test_lightning_goes_on_after_any_step(
+    seed: int, lengths: list[int], tmp_path: Path, numbers: Make, recipe: Make
+) -> None:
+    """Epochs differ in length, which Lightning does not think of: every batch comes once, in its own epoch."""
 
     def noting(closes: bool = True) -> Noting:
-        return Noting(train_loader(numbers(23), recipe(sampler="multi-scale", seed=1)), closes)
+        return Noting(train_loader(numbers(23), recipe(sampler="multi-scale", seed=seed)), closes)
 
     whole = noting()
     trainer(tmp_path).fit(whole)
-    lengths = [whole.loader.batch_sampler.num_batches(epoch) for epoch in range(3)]
-    assert lengths[0] != lengths[1], "the test wants epochs of different lengths"
+    assert [whole.loader.batch_sampler.num_batches(epoch) for epoch in range(3)] == lengths
     assert [epoch for epoch, _ in whole.seen] == [epoch for epoch in range(3) for _ in range(lengths[epoch])], DIFFERS
     assert whole.asked == [0, 1, 2], DIFFERS
     for done in range(1, sum(lengths)):
         resumed = noting()
         trainer(tmp_path / str(done)).fit(resumed, ckpt_path=tmp_path / f"step={done}.ckpt")
         assert resumed.seen == whole.seen[done:], f"after step {done}: {DIFFERS}"
+    if lengths[0] < lengths[1]:
+        alone = noting(closes=False)
+        trainer(tmp_path / "alone").fit(alone, ckpt_path=tmp_path / f"step={lengths[0]}.ckpt")
+        assert alone.seen != whole.seen[lengths[0] :], f"close_finished_epoch is not needed any more: {DIFFERS}"
 
 
 @pytest.fixture(scope="module")
