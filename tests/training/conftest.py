@@ -1,9 +1,10 @@
-"""A data set whose images say which sample they are, at what size, in which epoch."""
+"""A data set whose images say which sample they are, at what size, in which epoch; and small runs."""
 
 from collections.abc import Callable
 
 import pytest
 import torch
+from small_runs import *  # noqa: F403 - the fixtures
 from torch.utils.data import Dataset
 
 from mvdet.training.detection import SSDLiteRecipe
