@@ -8,7 +8,6 @@ from typing import Any
 
 import numpy as np
 import pytest
-import torch
 from numpy.typing import NDArray
 from PIL import Image
 
@@ -16,7 +15,6 @@ from mvdet.data.datasets.coco import CocoDetection
 from mvdet.data.transforms.detection import eval_transform
 from mvdet.evaluation.metrics.coco import evaluate_coco
 from mvdet.evaluation.reports.detection import format_tables, report_on_dataset
-from mvdet.evaluation.run.batches import choose_device
 from mvdet.evaluation.run.detection import match_classes, run_detector
 from mvdet.models.inputs import TrainedDetector
 
@@ -97,12 +95,3 @@ def test_the_report(folder: Path, red_detector: TrainedDetector, tmp_path: Path)
     written = {path.relative_to(tmp_path / "out").as_posix() for path in (tmp_path / "out").rglob("*")}
     assert written >= {"results.json", "metrics.json", "mistakes/contact_sheet.png", "precision_recall.png"}
     assert format_tables(coco, voc).splitlines()[-1].split() == ["red", "3", "100.0", "100.0"]
-
-
-def test_devices() -> None:
-    assert choose_device("cpu") == torch.device("cpu")
-    assert choose_device("auto").type in ("cpu", "cuda", "mps", "xpu")
-    with pytest.raises(ValueError, match="unknown device 'gpu'"):
-        choose_device("gpu")
-    with pytest.raises(ValueError, match="device 'cuda:99' is not on this machine; it has cpu"):
-        choose_device("cuda:99")
