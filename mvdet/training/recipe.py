@@ -80,7 +80,7 @@ class TrainingRecipe:
     precision: str = setting("32-true", "Lightning's: 32-true, 16-mixed, bf16-mixed ...")
     output: Path | None = setting(None, "folder of the run; none makes a new one in runs")
     resume: str | None = setting(None, "auto, or a checkpoint to go on from")
-    evaluate_every: int = setting(1, "epochs between two evaluations")
+    evaluate_every: int = setting(1, "epochs from one evaluation to the next; the last epoch is evaluated in any case")
     checkpoint_every: int = setting(0, "steps between two checkpoints; 0 makes one an epoch")
 
     def __post_init__(self) -> None:

@@ -44,10 +44,12 @@ class RunResult:
 
     def summary(self) -> str:
         """The metrics and where the results are, on one line."""
+        parts = [", ".join(f"{name} {value:.3f}" for name, value in self.metrics.items())] if self.metrics else []
         if self.best is None:
-            return f"no evaluation, so no best checkpoint; last checkpoint {self.last}; results in {self.output}"
-        numbers = ", ".join(f"{name} {value:.3f}" for name, value in self.metrics.items())
-        return f"{numbers}; best checkpoint {self.best}; results in {self.output}"
+            parts += ["no evaluation, so no best checkpoint", f"last checkpoint {self.last}"]
+        else:
+            parts.append(f"best checkpoint {self.best}")
+        return "; ".join([*parts, f"results in {self.output}"])
 
 
 def train(
