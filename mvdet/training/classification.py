@@ -166,7 +166,7 @@ class ClassificationTask(TrainingTask):
 
 
 def classification_task(recipe: ClassificationRecipe) -> ClassificationTask:
-    """The task of a recipe, with its data; raises as these."""
+    """What Lightning trains by a recipe: the network with its data; raises what these raise."""
     return ClassificationTask(
         recipe, classification_dataset(recipe, train=True), classification_dataset(recipe, train=False)
     )

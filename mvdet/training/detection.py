@@ -162,5 +162,5 @@ class DetectionTask(TrainingTask):
 
 
 def detection_task(recipe: SSDLiteRecipe) -> DetectionTask:
-    """The task of a recipe, with its data; raises as these."""
+    """What Lightning trains by a recipe: the network with its data; raises what these raise."""
     return DetectionTask(recipe, detection_dataset(recipe, train=True), detection_dataset(recipe, train=False))

@@ -116,15 +116,24 @@ class ModelEvaluation:
 
     @property
     def running(self) -> dict[str, Any]:
-        """How a model of ours goes through the data set."""
+        """The arguments of `run_detector`, `run_classifier` and `run_segmenter` that say how, not what."""
         return {"batch_size": self.batch_size, "workers": self.workers, "device": choose_device(self.device)}
 
     def size_or(self, trained: tuple[int, int]) -> tuple[int, int]:
-        """Height and width that the model sees."""
+        """Height and width that a model sees which was trained at `trained`."""
         return (self.size[0], self.size[1]) if self.size else trained
 
     def recipe(self, kind: type[Recipe], task: Task, **changes: Any) -> Recipe:
-        """That of a training run whose validation images are those to evaluate."""
+        """The recipe of a training run whose validation images are those to evaluate.
+
+        Args:
+            kind: the recipe's class.
+            task: says which file holds the settings that the options leave open.
+            changes: settings that win over the file and the options.
+
+        Raises:
+            ValueError: a setting out of range, as the recipe says.
+        """
         settings = read_settings(kind, task.recipe_files()[self.data_format])
         settings |= {"data_format": self.data_format, "data_root": self.data_root, "on_bad_data": self.on_bad_data}
         if self.split:
@@ -196,9 +205,8 @@ def _evaluate_results(options: ResultsEvaluation) -> str:
 
 
 def _evaluate_yolo(options: ModelEvaluation, run_yolo: YoloRunner) -> str:
-    recipe = options.recipe(SSDLiteRecipe, DETECTION)
-    dataset = detection_dataset(recipe, train=False)
-    size = options.size_or(recipe.size) if options.size else None
+    dataset = detection_dataset(options.recipe(SSDLiteRecipe, DETECTION), train=False)
+    size = (options.size[0], options.size[1]) if options.size else None
     results = run_yolo(options.model, dataset, size=size, device=choose_device(options.device))
     return _report_detections(options, dataset, results)
 

@@ -17,7 +17,7 @@ from mvdet.training.resume import EpochLoader
 
 
 class ImageDataset(Protocol):
-    """What a task trains on: `dataset[height, width, index]`."""
+    """A data set that a task trains on, whose images come at any size: `dataset[height, width, index]`."""
 
     class_names: tuple[str, ...]
 

@@ -69,7 +69,9 @@ def train(
 
     Raises:
         FileExistsError: the output folder holds a run, and nothing says to resume it.
-        FileNotFoundError, ValueError, ConnectionError: as the data, the weights and the checkpoint.
+        FileNotFoundError: the data, the weights or the checkpoint is not there.
+        ValueError: the data, the weights or the checkpoint cannot be used.
+        ConnectionError: data or weights must be downloaded and cannot be.
         mvdet.training.task.NonFiniteLossError: the loss became NaN or infinite.
     """
     output = recipe.output or _default_output(Path("runs") / name)
@@ -123,7 +125,7 @@ def _callbacks(recipe: TrainingRecipe, checkpoints: Path) -> list[Callback]:
 
 
 def _rank() -> int:
-    """Of this process, before Lightning's trainer exists; 0 where there is one process only."""
+    """The rank of this process, before Lightning's trainer exists; 0 where there is one process only."""
     return int(getattr(rank_zero_only, "rank", None) or 0)
 
 

@@ -203,5 +203,5 @@ class SegmentationTask(TrainingTask):
 
 
 def segmentation_task(recipe: SegmentationRecipe) -> SegmentationTask:
-    """The task of a recipe, with its data; raises as these."""
+    """What Lightning trains by a recipe: the network with its data; raises what these raise."""
     return SegmentationTask(recipe, segmentation_dataset(recipe, train=True), segmentation_dataset(recipe, train=False))

@@ -92,7 +92,7 @@ class TrainingTask(pl.LightningModule):
             self._train_loader = train_loader(
                 self.train_data, self.recipe, rank=self.trainer.global_rank, world_size=self.trainer.world_size
             )
-        # Lightning asks for the length of an epoch before it tells the loader which
+        # Lightning asks for an epoch's length before it tells the loader which epoch it is
         self._train_loader.set_epoch(epochs_done(self.trainer))
         return self._train_loader
 

@@ -157,7 +157,7 @@ def draw_lines(image: NDArray[np.uint8], lines: Sequence[tuple[Colour | None, st
 
 
 def _text_size_for(width: int, height: int) -> int:
-    """Of the text in a picture of this size, in pixels."""
+    """Height of the text in a picture of this size, in pixels."""
     return max(_SMALLEST_TEXT, round(_TEXT_SHARE * math.sqrt(width * height)))
 
 

@@ -70,7 +70,7 @@ class Predictor(ABC):
 
     @abstractmethod
     def find(self, pictures: Sequence[Picture]) -> list[Found]:
-        """What there is in each picture."""
+        """What the model finds in each picture, in their order."""
 
 
 class DetectionPredictor(Predictor):

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from mvdet.data.io.images import IMAGE_SUFFIXES
 
 VIDEO_SUFFIXES = (".avi", ".m4v", ".mkv", ".mov", ".mp4", ".mpeg", ".mpg", ".webm", ".wmv")
-"""Of the files that are taken for videos; everything else that is named is opened as an image."""
+"""The suffixes of files that are taken for videos; everything else that is named is opened as an image."""
 
 _WRITTEN_AS_THEY_ARE = (".jpeg", ".jpg", ".png", ".webp")
 
@@ -108,7 +108,7 @@ def check_not_overwritten(files: Iterable[Path], targets: Iterable[Path]) -> Non
 
 
 def _absolute(file: Path) -> Path:
-    """Without `..`, and without following links, which would lose the names that the user sees."""
+    """The path without `..`, and without following links, which would lose the names that the user sees."""
     return Path(os.path.normpath(file.absolute()))
 
 

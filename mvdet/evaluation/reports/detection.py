@@ -15,7 +15,7 @@ from mvdet.evaluation.reports.text import percent, table_lines, write_json
 from mvdet.evaluation.results import Result, ResultsSource, read_results, write_results
 
 SCORE_THRESHOLD = 0.25
-"""For the confusion matrix and the mistakes; ultralytics' choice for its confusion matrix."""
+"""The lowest score in the confusion matrix and the mistakes; ultralytics' choice for its confusion matrix."""
 
 
 def write_report(
@@ -137,7 +137,7 @@ def format_table(metrics: CocoMetrics) -> str:
 
 
 def format_tables(coco: CocoMetrics, voc: VocMetrics | None) -> str:
-    """What `report_on_dataset` returned, for the terminal, in per cent."""
+    """The table of COCO's metrics and, where there are any, a line of VOC's, in per cent."""
     text = format_table(coco)
     if voc is None:
         return text

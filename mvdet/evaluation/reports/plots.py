@@ -17,7 +17,7 @@ from mvdet.evaluation.metrics.coco import CocoMetrics
 from mvdet.evaluation.reports.text import percent, shorten
 
 COLOURS = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9")
-"""Of curves and bars."""
+"""The colours of curves and bars."""
 MOST_CURVES = 10
 """Classes that a plot of precision and recall shows."""
 MOST_CLASSES = 100
