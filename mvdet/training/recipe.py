@@ -4,13 +4,12 @@ import argparse
 import dataclasses
 import types
 import typing
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal, TypeVar
 
 import yaml
 
-from mvdet.data.datasets.base import TransformFactory
 from mvdet.data.io.faults import DEFAULT_POLICY, BadDataPolicy
 from mvdet.wording import unknown_name_message
 
@@ -114,8 +113,13 @@ class TrainingRecipe:
         assert self.data_root is not None
         return self.data_root
 
-    def dataset_options(self, transform: TransformFactory, *, train: bool) -> dict[str, Any]:
-        """What every data set of detection and segmentation is told, whatever its format."""
+    def dataset_options(self, transform: Callable[[int, int], Any], *, train: bool) -> dict[str, Any]:
+        """The arguments that every data set takes, whatever its task and format.
+
+        Args:
+            transform: builds the transform for images of (height, width).
+            train: whether the images are for training.
+        """
         return {
             "train": train,
             "on_bad_data": self.on_bad_data,
