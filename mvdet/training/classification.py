@@ -105,7 +105,7 @@ def classification_dataset(recipe: ClassificationRecipe, *, train: bool) -> Clas
         random_erasing=recipe.random_erasing,
     )
     plain = partial(eval_transform, interpolation=recipe.interpolation)
-    options = {"transform": augmented if train else plain, "size": recipe.size, "seed": recipe.seed}
+    options = recipe.dataset_options(augmented if train else plain, train=train)
     return READERS[recipe.data_format](recipe, recipe.train_split if train else recipe.val_split, options)
 
 

@@ -60,3 +60,13 @@ def test_classes_must_agree(pictures: Path, tmp_path: Path) -> None:
     val_data = classification_dataset(classification(tmp_path, tmp_path), train=False)
     with pytest.raises(ValueError, match=r"training classes .* differ from validation classes"):
         ClassificationTask(classification(pictures, tmp_path), train_data, val_data)
+
+
+def test_bad_data_is_what_the_recipe_says(pictures: Path, tmp_path: Path) -> None:
+    for number, file in enumerate(sorted(pictures.rglob("*.jpg"))[:2]):
+        (tmp_path / "train" / "circle").mkdir(parents=True, exist_ok=True)
+        (tmp_path / "train" / "circle" / f"{number}.jpg").write_bytes(file.read_bytes())
+    (tmp_path / "train" / "circle" / "broken.jpg").write_bytes(b"nothing")
+    with pytest.raises(ValueError, match=r"broken\.jpg"):
+        classification_dataset(classification(tmp_path, tmp_path, on_bad_data="error"), train=True)
+    assert len(classification_dataset(classification(tmp_path, tmp_path, on_bad_data="skip"), train=True)) == 2
