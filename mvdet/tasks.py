@@ -25,6 +25,7 @@ class Task:
         head: the modules of the head by their keys in a state dict; 0 stands for any number.
         class_layers: a regular expression for the keys of the layers whose size follows the number of classes.
         recipes: the file in `cfg/recipes/` that a training run starts from, by data format.
+        runs: the folder in `runs/` that training runs go to.
     """
 
     name: str
@@ -34,6 +35,7 @@ class Task:
     head: tuple[str, ...]
     class_layers: str
     recipes: Mapping[str, str]
+    runs: str
 
     @property
     def data_formats(self) -> tuple[str, ...]:
@@ -69,6 +71,7 @@ DETECTION = Task(
     ),
     class_layers=r"head\.predictors\.(\d+\.pointwise|\d+)\.(weight|bias)$",
     recipes={name: f"ssdlite_{name}" for name in ("shapes", "bccd", "coco", "voc")},
+    runs="ssdlite",
 )
 SEGMENTATION = Task(
     name="segmentation",
@@ -85,6 +88,7 @@ SEGMENTATION = Task(
     ),
     class_layers=r"(head|aux_head)\.classifier\.",
     recipes={name: f"deeplabv3_{name}" for name in ("shapes", "voc", "folder")},
+    runs="deeplabv3",
 )
 CLASSIFICATION = Task(
     name="classification",
@@ -94,6 +98,7 @@ CLASSIFICATION = Task(
     head=("head",),
     class_layers=r"head\.(weight|bias)$",
     recipes={"shapes": "classifier_shapes", "folder": "mobilevit_imagenet"},
+    runs="classifier",
 )
 
 TASKS: dict[str, Task] = {task.name: task for task in (CLASSIFICATION, DETECTION, SEGMENTATION)}

@@ -14,8 +14,9 @@ from pathlib import Path
 
 from mvdet.evaluation.predict.predictors import SCORE_THRESHOLD
 from mvdet.evaluation.predict.run import predict
-from mvdet.evaluation.run.detection import choose_device
-from mvdet.models.trained import TrainedDetector, find_model
+from mvdet.evaluation.run.batches import choose_device
+from mvdet.models.trained import find_model, task_of
+from mvdet.tasks import DETECTION
 
 
 def main() -> None:
@@ -35,7 +36,7 @@ def main() -> None:
         )
     except (ValueError, OSError) as error:
         sys.exit(f"error: {error}")
-    objects = f"{result.objects} objects in " if isinstance(model, TrainedDetector) else ""
+    objects = f"{result.objects} objects in " if task_of(model) == DETECTION.name else ""
     print(f"{objects}{result.files} files; see {result.json}")
     for problem in result.problems:
         print(f"error: {problem}", file=sys.stderr)

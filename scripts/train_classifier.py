@@ -3,8 +3,9 @@
 python scripts/train_classifier.py --data-format folder --data-root imagenet --backbone mobilevit_s --devices 8
 """
 
-from mvdet.training.classification import ClassificationRecipe, classification_task, recipes
+from mvdet.tasks import CLASSIFICATION
+from mvdet.training.classification import ClassificationRecipe, classification_task
 from mvdet.training.run import run_command
 
 if __name__ == "__main__":
-    run_command(ClassificationRecipe, classification_task, recipes(), name="classifier", description=__doc__)
+    run_command(CLASSIFICATION, ClassificationRecipe, classification_task, description=__doc__)

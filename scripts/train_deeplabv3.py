@@ -3,8 +3,9 @@
 python scripts/train_deeplabv3.py --data-format voc --data-root VOCdevkit --weights-backbone apple
 """
 
+from mvdet.tasks import SEGMENTATION
 from mvdet.training.run import run_command
-from mvdet.training.segmentation import SegmentationRecipe, recipes, segmentation_task
+from mvdet.training.segmentation import SegmentationRecipe, segmentation_task
 
 if __name__ == "__main__":
-    run_command(SegmentationRecipe, segmentation_task, recipes(), name="deeplabv3", description=__doc__)
+    run_command(SEGMENTATION, SegmentationRecipe, segmentation_task, description=__doc__)

@@ -3,8 +3,9 @@
 python scripts/train_ssdlite.py --data-format coco --data-root coco --backbone mobilevit_s --weights-backbone apple
 """
 
-from mvdet.training.detection import SSDLiteRecipe, detection_task, recipes
+from mvdet.tasks import DETECTION
+from mvdet.training.detection import SSDLiteRecipe, detection_task
 from mvdet.training.run import run_command
 
 if __name__ == "__main__":
-    run_command(SSDLiteRecipe, detection_task, recipes(), name="ssdlite", description=__doc__)
+    run_command(DETECTION, SSDLiteRecipe, detection_task, description=__doc__)

@@ -1,1 +1,1 @@
-"""Metrics and measurements."""
+"""Models judged on data sets and at work on pictures: metrics, runs, reports, predictions."""

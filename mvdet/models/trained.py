@@ -259,6 +259,3 @@ def _numbered(num_classes: int) -> tuple[str, ...]:
 def _size(known: Mapping[str, Any]) -> tuple[int, int]:
     height, width = known["model"]["size"]
     return height, width
-
-
-TASK_NOUNS = {task.name: task.noun for task in TASKS.values()}  # until mvdet.evaluation asks `trained.task.noun`

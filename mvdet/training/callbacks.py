@@ -1,4 +1,4 @@
-"""Averaged weights, evaluated and saved in place of the last step's."""
+"""What a run does beside its steps: averages weights, evaluates at its end, saves when it is stopped."""
 
 from pathlib import Path
 
@@ -27,6 +27,15 @@ class ExponentialMovingAverage(WeightAveraging):
             return torch.lerp(averaged, current, max(momentum, 9 / (10 + float(steps))))
 
         super().__init__(avg_fn=average)
+
+
+class EvaluateLastEpoch(pl.Callback):
+    """Evaluates after the last epoch, whatever `check_val_every_n_epoch` is: no run ends without metrics."""
+
+    def on_train_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Called by Lightning, which asks after the epoch whether it is one to evaluate."""
+        if trainer.current_epoch + 1 == trainer.max_epochs:
+            trainer.check_val_every_n_epoch = 1
 
 
 class SaveOnInterruption(pl.Callback):

@@ -1,6 +1,7 @@
-"""Training a classifier, for Lightning."""
+"""Training a classifier: its recipe, the data sets that a recipe names, and what Lightning trains."""
 
 import dataclasses
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from typing import Any, Literal
@@ -17,11 +18,11 @@ from mvdet.data.transforms.classification import Interpolation, eval_transform, 
 from mvdet.evaluation.metrics.classification import correct_at
 from mvdet.models.inputs import as_input
 from mvdet.models.registry import create_model
-from mvdet.resources import resource
 from mvdet.training.recipe import TrainingRecipe, setting
 from mvdet.training.task import TrainingTask
 
-DataFormat = Literal["shapes", "folder"]
+SHAPES_FOLDER = Path("datasets/shapes-classification")
+"""Where the generated data set is written, unless the recipe says otherwise."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -33,7 +34,9 @@ class ClassificationRecipe(TrainingRecipe):
     """
 
     # data
-    data_format: DataFormat = setting("shapes", "shapes (generated) or folder (ROOT/SPLIT/CLASS/IMAGE, as ImageNet)")
+    data_format: Literal["shapes", "folder"] = setting(
+        "shapes", "shapes (generated) or folder (ROOT/SPLIT/CLASS/IMAGE, as ImageNet)"
+    )
     train_split: str = setting("train", "folder of the training images")
     val_split: str = setting("val", "folder of the validation images")
     size: tuple[int, int] = setting((256, 256), "height and width of the images")
@@ -65,40 +68,46 @@ class ClassificationRecipe(TrainingRecipe):
         low, high = self.crop_scale
         if not 0 < low <= high <= 1:
             raise ValueError(f"crop_scale must be (low, high) above 0 and up to 1, got {self.crop_scale}")
-        if self.data_format == "folder" and self.data_root is None:
-            raise ValueError("data_format folder needs a data_root")
+        self.check_data_root("folder")
 
 
-def recipes() -> dict[str, Path]:
-    """The recipe that each data format starts from."""
-    names = {"shapes": "classifier_shapes", "folder": "mobilevit_imagenet"}
-    return {name: resource(f"cfg/recipes/{file}.yaml") for name, file in names.items()}
+def _read_shapes(recipe: ClassificationRecipe, split: str, options: dict[str, Any]) -> ClassificationDataset:
+    return ClassificationDataset(generate_classification(recipe.data_root or SHAPES_FOLDER) / split, **options)
+
+
+def _read_folder(recipe: ClassificationRecipe, split: str, options: dict[str, Any]) -> ClassificationDataset:
+    return ClassificationDataset(recipe.existing_data_root / split, **options)
+
+
+READERS: dict[str, Callable[[ClassificationRecipe, str, dict[str, Any]], ClassificationDataset]] = {
+    "shapes": _read_shapes,
+    "folder": _read_folder,
+}
+"""By data format: the data set of a recipe and its split; what makes itself is made."""
 
 
 def classification_dataset(recipe: ClassificationRecipe, *, train: bool) -> ClassificationDataset:
     """The training or the validation images of a recipe.
 
+    Args:
+        recipe: says which, and how they are augmented.
+        train: the training images, augmented.
+
     Raises:
         FileNotFoundError: a folder that is not there, or a class without images.
         FileExistsError, RuntimeError: as `generate_classification`.
     """
-    root = recipe.data_root
-    if recipe.data_format == "shapes":
-        root = generate_classification(root or Path("datasets/shapes-classification"))
-    assert root is not None
-
-    transform = partial(eval_transform, interpolation=recipe.interpolation)
-    if train:
-        transform = partial(
-            train_transform,
-            interpolation=recipe.interpolation,
-            crop_scale=recipe.crop_scale,
-            flip=recipe.flip,
-            rand_augment=recipe.rand_augment,
-            random_erasing=recipe.random_erasing,
-        )
-    split = recipe.train_split if train else recipe.val_split
-    return ClassificationDataset(root / split, transform=transform, size=recipe.size, seed=recipe.seed)
+    augmented = partial(
+        train_transform,
+        interpolation=recipe.interpolation,
+        crop_scale=recipe.crop_scale,
+        flip=recipe.flip,
+        rand_augment=recipe.rand_augment,
+        random_erasing=recipe.random_erasing,
+    )
+    plain = partial(eval_transform, interpolation=recipe.interpolation)
+    options = recipe.dataset_options(augmented if train else plain, train=train)
+    return READERS[recipe.data_format](recipe, recipe.train_split if train else recipe.val_split, options)
 
 
 class ClassificationTask(TrainingTask):
@@ -124,7 +133,7 @@ class ClassificationTask(TrainingTask):
             weights_backbone=recipe.weights_backbone,
             head=recipe.head,
         )
-        super().__init__(recipe, model, train, val, describe_run(recipe, train))
+        super().__init__(recipe, model, train, val, {"name": recipe.backbone, "interpolation": recipe.interpolation})
         mixes = [(v2.MixUp, recipe.mixup), (v2.CutMix, recipe.cutmix)]
         chosen = [kind(alpha=alpha, num_classes=num_classes) for kind, alpha in mixes if alpha > 0]
         self._mix: nn.Module | None = v2.RandomChoice(chosen) if chosen and num_classes > 1 else None
@@ -158,16 +167,7 @@ class ClassificationTask(TrainingTask):
 
 
 def classification_task(recipe: ClassificationRecipe) -> ClassificationTask:
-    """The task of a recipe, with its data; raises as these."""
+    """What Lightning trains by a recipe: the network with its data; raises what these raise."""
     return ClassificationTask(
         recipe, classification_dataset(recipe, train=True), classification_dataset(recipe, train=False)
     )
-
-
-def describe_run(recipe: ClassificationRecipe, dataset: ClassificationDataset) -> dict[str, Any]:
-    """What a checkpoint says of itself, in plain types that `weights_only=True` reads."""
-    return {
-        "recipe": recipe.as_dict(),
-        "model": {"name": recipe.backbone, "size": list(recipe.size), "interpolation": recipe.interpolation},
-        "class_names": list(dataset.class_names),
-    }

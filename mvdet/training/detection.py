@@ -1,19 +1,18 @@
-"""Training a detector, for Lightning."""
+"""Training a detector: its recipe, the data sets that a recipe names, and what Lightning trains."""
 
 import dataclasses
+from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
 from torch import Tensor
 
-from mvdet.data.datasets.base import TransformFactory
-from mvdet.data.datasets.bccd import find_voc_folder
 from mvdet.data.datasets.base import Target
+from mvdet.data.datasets.bccd import find_voc_folder
 from mvdet.data.datasets.coco import CocoDetection, coco_split
 from mvdet.data.datasets.detection import DetectionDataset
 from mvdet.data.datasets.voc import VocDetection
-from mvdet.data.io.faults import DEFAULT_POLICY, BadDataPolicy
 from mvdet.data.io.voc import split_or_image_sets
 from mvdet.data.shapes.dataset import generate
 from mvdet.data.transforms.detection import eval_transform, train_transform
@@ -21,11 +20,15 @@ from mvdet.evaluation.metrics.coco import evaluate_coco
 from mvdet.evaluation.results import Result, merge_ranks, to_results
 from mvdet.models.inputs import call_detector, detect
 from mvdet.models.registry import build_detector
-from mvdet.resources import resource
-from mvdet.training.recipe import TrainingRecipe, setting
+from mvdet.tasks import DETECTION
+from mvdet.training.recipe import SHAPES_FOLDER, TrainingRecipe, one_split, setting
 from mvdet.training.task import TrainingTask
 
-DataFormat = Literal["shapes", "bccd", "coco", "voc"]
+BCCD_FOLDER = Path("datasets/BCCD_Dataset")
+"""Where BCCD is downloaded to."""
+
+_MODEL_OPTIONS = ("size", "output_stride", "expand_output", "freeze", "freeze_batch_norm")
+_WEIGHTS = ("weights", "weights_backbone", "head")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -37,11 +40,12 @@ class SSDLiteRecipe(TrainingRecipe):
     """
 
     # data
-    data_format: DataFormat = setting("shapes", "shapes (generated), bccd (downloaded), coco or voc")
+    data_format: Literal["shapes", "bccd", "coco", "voc"] = setting(
+        "shapes", "shapes (generated), bccd (downloaded), coco or voc"
+    )
     train_split: tuple[str, ...] = setting(("train",), "split or splits; for voc also YEAR:SPLIT, as VOC2007:trainval")
     val_split: tuple[str, ...] = setting(("val",), "split or splits that the metrics are measured on")
     class_names: tuple[str, ...] | None = setting(None, "classes of a voc data set; none finds them in the files")
-    on_bad_data: BadDataPolicy = setting(DEFAULT_POLICY, "error or skip: what to do with unusable images and objects")
     # network
     model: str | None = setting(None, "a whole network: torchvision/NAME for one of torchvision's detectors")
     output_stride: int = setting(32, "of the backbone: 8, 16 or 32")
@@ -57,65 +61,59 @@ class SSDLiteRecipe(TrainingRecipe):
         self.check_share("flip")
         if self.model is not None and (self.weights or self.weights_backbone):
             raise ValueError(f"{self.model} is trained from scratch here, it takes no weights")
-        if self.data_format in ("coco", "voc") and self.data_root is None:
-            raise ValueError(f"data_format {self.data_format} needs a data_root")
+        self.check_data_root("coco", "voc")
 
 
-def recipes() -> dict[str, Path]:
-    """The recipe that each data format starts from."""
-    return {name: resource(f"cfg/recipes/ssdlite_{name}.yaml") for name in ("shapes", "bccd", "coco", "voc")}
+def _read_coco(
+    recipe: SSDLiteRecipe, splits: Sequence[str], options: dict[str, Any], root: Path | None = None
+) -> DetectionDataset:
+    return CocoDetection(*coco_split(root or recipe.existing_data_root, one_split(splits, "coco")), **options)
 
 
-def detection_dataset(recipe: SSDLiteRecipe, *, train: bool, size: tuple[int, int] | None = None) -> DetectionDataset:
+def _read_voc(
+    recipe: SSDLiteRecipe, splits: Sequence[str], options: dict[str, Any], root: Path | None = None
+) -> DetectionDataset:
+    where = split_or_image_sets(splits)
+    return VocDetection(root or recipe.existing_data_root, **where, class_names=recipe.class_names, **options)
+
+
+def _read_shapes(recipe: SSDLiteRecipe, splits: Sequence[str], options: dict[str, Any]) -> DetectionDataset:
+    return _read_coco(recipe, splits, options, generate(recipe.data_root or SHAPES_FOLDER))
+
+
+def _read_bccd(recipe: SSDLiteRecipe, splits: Sequence[str], options: dict[str, Any]) -> DetectionDataset:
+    return _read_voc(recipe, splits, options, find_voc_folder(BCCD_FOLDER, recipe.data_root))
+
+
+READERS: dict[str, Callable[[SSDLiteRecipe, Sequence[str], dict[str, Any]], DetectionDataset]] = {
+    "shapes": _read_shapes,
+    "bccd": _read_bccd,
+    "coco": _read_coco,
+    "voc": _read_voc,
+}
+"""By data format: the data set of a recipe and its splits; what makes or fetches itself is made or fetched."""
+
+
+def detection_dataset(recipe: SSDLiteRecipe, *, train: bool) -> DetectionDataset:
     """The training or the validation images of a recipe.
 
     Args:
         recipe: says which, and how they are augmented.
         train: the training images, augmented.
-        size: height and width in place of the recipe's.
 
     Raises:
         FileNotFoundError, ValueError: as the data sets.
         ConnectionError: BCCD must be downloaded and cannot be.
     """
-    splits = recipe.train_split if train else recipe.val_split
-    transform: TransformFactory = eval_transform
-    if train:
-        transform = partial(
-            train_transform,
-            sample_crop=recipe.sample_crop,
-            photometric=recipe.photometric,
-            flip=recipe.flip,
-            zoom_out=recipe.zoom_out,
-        )
-    root = _data_root(recipe)
-    options: Any = {
-        "train": train,
-        "on_bad_data": recipe.on_bad_data,
-        "transform": transform,
-        "size": size or recipe.size,
-        "seed": recipe.seed,
-    }
-    if recipe.data_format in ("shapes", "coco"):
-        if len(splits) != 1:
-            raise ValueError(f"a coco data set is trained and evaluated on one split each, got {', '.join(splits)}")
-        return CocoDetection(*coco_split(root, splits[0]), **options)
-    return VocDetection(root, **split_or_image_sets(splits), class_names=recipe.class_names, **options)
-
-
-def _data_root(recipe: SSDLiteRecipe) -> Path:
-    """Where the data lies; what makes or fetches itself is made or fetched."""
-    if recipe.data_format == "shapes":
-        return generate(recipe.data_root or Path("datasets/shapes"))
-    if recipe.data_format == "bccd":
-        return find_voc_folder(Path("datasets/BCCD_Dataset"), recipe.data_root)
-    assert recipe.data_root is not None
-    return recipe.data_root
-
-
-# Settings of a recipe that are arguments of the network.
-_MODEL_OPTIONS = ("size", "output_stride", "expand_output", "freeze", "freeze_batch_norm")
-_WEIGHTS = ("weights", "weights_backbone", "head")
+    augmented = partial(
+        train_transform,
+        sample_crop=recipe.sample_crop,
+        photometric=recipe.photometric,
+        flip=recipe.flip,
+        zoom_out=recipe.zoom_out,
+    )
+    options = recipe.dataset_options(augmented if train else eval_transform, train=train)
+    return READERS[recipe.data_format](recipe, recipe.train_split if train else recipe.val_split, options)
 
 
 class DetectionTask(TrainingTask):
@@ -130,11 +128,12 @@ class DetectionTask(TrainingTask):
     monitor = "AP"
 
     def __init__(self, recipe: SSDLiteRecipe, train: DetectionDataset, val: DetectionDataset) -> None:
-        description = describe_run(recipe, train)
-        name, options = description["model"]["name"], description["model"]["options"]
-        weights = {} if recipe.model else {name: getattr(recipe, name) for name in _WEIGHTS}
+        name = recipe.model or DETECTION.prefix + recipe.backbone
+        options = {} if recipe.model else {option: getattr(recipe, option) for option in _MODEL_OPTIONS}
+        weights = {} if recipe.model else {option: getattr(recipe, option) for option in _WEIGHTS}
         model = build_detector(name, len(train.class_names) + 1, options | weights)
-        super().__init__(recipe, model, train, val, description)
+        super().__init__(recipe, model, train, val, {"name": name, "options": options})
+        self.hparams["category_ids"] = [int(i) for i in train.category_ids]
         self._category_ids = val.category_ids
         self._found: list[tuple[int, list[Result]]] = []
         self._ground_truth = val.ground_truth()
@@ -142,7 +141,7 @@ class DetectionTask(TrainingTask):
     def training_step(self, batch: tuple[Any, list[Target]], batch_idx: int) -> Tensor:
         """The sum of the detector's losses; raises as `checked_loss`."""
         images, targets = batch
-        # Each process divides by the mean number of matched anchors: the mean of theirs is the loss of all images.
+        # Each process divides by the mean number of matched anchors: the mean of their losses is that of all images.
         return self.checked_loss(call_detector(self.model, images, targets), [int(t["image_id"]) for t in targets])
 
     def on_validation_epoch_start(self) -> None:
@@ -165,16 +164,5 @@ class DetectionTask(TrainingTask):
 
 
 def detection_task(recipe: SSDLiteRecipe) -> DetectionTask:
-    """The task of a recipe, with its data; raises as these."""
+    """What Lightning trains by a recipe: the network with its data; raises what these raise."""
     return DetectionTask(recipe, detection_dataset(recipe, train=True), detection_dataset(recipe, train=False))
-
-
-def describe_run(recipe: SSDLiteRecipe, dataset: DetectionDataset) -> dict[str, Any]:
-    """What a checkpoint says of itself, in plain types that `weights_only=True` reads."""
-    options = {} if recipe.model else {name: getattr(recipe, name) for name in _MODEL_OPTIONS}
-    return {
-        "recipe": recipe.as_dict(),
-        "model": {"name": recipe.model or f"ssdlite_{recipe.backbone}", "options": options, "size": list(recipe.size)},
-        "class_names": list(dataset.class_names),
-        "category_ids": [int(i) for i in dataset.category_ids],
-    }

@@ -1,6 +1,5 @@
 """The batches of a training run, and those that it is evaluated on."""
 
-from collections.abc import Iterator
 from typing import Any, Protocol
 
 import torch
@@ -14,10 +13,11 @@ from mvdet.data.samplers import (
     PlannedBatchSampler,
 )
 from mvdet.training.recipe import TrainingRecipe
+from mvdet.training.resume import EpochLoader
 
 
 class ImageDataset(Protocol):
-    """What a task trains on: `dataset[height, width, index]`."""
+    """A data set that a task trains on, whose images come at any size: `dataset[height, width, index]`."""
 
     class_names: tuple[str, ...]
 
@@ -29,62 +29,6 @@ class ImageDataset(Protocol):
 
     def set_epoch(self, epoch: int) -> None:
         """Makes the augmentations those of an epoch."""
-
-
-class EpochLoader:
-    """Batches of one epoch after the other, which can begin in the middle of one.
-
-    Lightning calls `set_epoch` through `sampler`, and keeps `state_dict` in its checkpoints. It asks for an iterator
-    before it sets the epoch: nothing is loaded until the first batch is asked for.
-
-    Args:
-        dataset: the images.
-        batch_sampler: the plan of each epoch.
-        workers: processes that load images.
-    """
-
-    def __init__(self, dataset: ImageDataset, batch_sampler: PlannedBatchSampler, workers: int) -> None:
-        self.dataset = dataset
-        self.batch_sampler = batch_sampler
-        self._loader = _loader(dataset, batch_sampler, workers)
-        self._done = batch_sampler.start_batch  # the sampler's own count is that of batches the workers have begun
-
-    @property
-    def sampler(self) -> "EpochLoader":
-        """What Lightning tells the epoch."""
-        return self
-
-    def set_epoch(self, epoch: int) -> None:
-        """Choose the epoch, for the plan and for the augmentations."""
-        self.batch_sampler.set_epoch(epoch)
-        self.dataset.set_epoch(epoch)
-        self._done = self.batch_sampler.start_batch
-
-    def __len__(self) -> int:
-        """Batches of the whole epoch, those before its beginning in the middle included."""
-        return len(self.batch_sampler)
-
-    def __iter__(self) -> Iterator[Any]:
-        self._done = self.batch_sampler.start_batch
-        for batch in self._loader:
-            self._done += 1
-            yield batch
-
-    def total_steps(self, epochs: int) -> int:
-        """Batches of so many epochs."""
-        return sum(self.batch_sampler.num_batches(epoch) for epoch in range(epochs))
-
-    def state_dict(self) -> dict[str, Any]:
-        """Epoch and number of batches that were trained on, with what defines the plan."""
-        return self.batch_sampler.state_dict(self._done)
-
-    def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Begin where a `state_dict` was made; raises ValueError if that was of another plan."""
-        current = self.batch_sampler.epoch
-        self.batch_sampler.load_state_dict(state)
-        # A state of an epoch's end: Lightning may count that epoch as over or as still to be closed
-        over = self.batch_sampler.start_batch == len(self)
-        self.set_epoch(current if over else self.batch_sampler.epoch)
 
 
 def train_loader(dataset: ImageDataset, recipe: TrainingRecipe, *, rank: int = 0, world_size: int = 1) -> EpochLoader:
@@ -114,7 +58,7 @@ def train_loader(dataset: ImageDataset, recipe: TrainingRecipe, *, rank: int = 0
                 f"a step at {height} x {width} pixels has one image on each device, batch normalisation needs two: "
                 f"raise batch_size {recipe.batch_size} or max_pixels {recipe.max_pixels}, or lower max_size"
             )
-    return EpochLoader(dataset, sampler, recipe.workers)
+    return EpochLoader(_loader(dataset, sampler, recipe.workers), sampler, dataset.set_epoch)
 
 
 def eval_loader(

@@ -4,7 +4,7 @@ import dataclasses
 import os
 import signal
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -16,7 +16,8 @@ from pytorch_lightning.loggers import CSVLogger, TensorBoardLogger
 from pytorch_lightning.utilities import rank_zero_only
 from pytorch_lightning.utilities.exceptions import SIGTERMException
 
-from mvdet.training.callbacks import ExponentialMovingAverage, SaveOnInterruption
+from mvdet.tasks import Task
+from mvdet.training.callbacks import EvaluateLastEpoch, ExponentialMovingAverage, SaveOnInterruption
 from mvdet.training.recipe import TrainingRecipe, parse_arguments
 from mvdet.training.resume import LAST, find_checkpoint
 from mvdet.training.task import TrainingTask
@@ -31,13 +32,24 @@ class RunResult:
 
     Attributes:
         output: its folder.
-        best: the checkpoint with the best metrics, averaged weights.
-        metrics: of the last evaluation.
+        best: the checkpoint with the best metrics, averaged weights; None if there was no evaluation.
+        last: the newest checkpoint, which a run goes on from.
+        metrics: of the last evaluation; empty if there was none.
     """
 
     output: Path
-    best: Path
+    best: Path | None
+    last: Path
     metrics: dict[str, float]
+
+    def summary(self) -> str:
+        """The metrics and where the results are, on one line."""
+        parts = [", ".join(f"{name} {value:.3f}" for name, value in self.metrics.items())] if self.metrics else []
+        if self.best is None:
+            parts += ["no evaluation, so no best checkpoint", f"last checkpoint {self.last}"]
+        else:
+            parts.append(f"best checkpoint {self.best}")
+        return "; ".join([*parts, f"results in {self.output}"])
 
 
 def train(
@@ -57,7 +69,9 @@ def train(
 
     Raises:
         FileExistsError: the output folder holds a run, and nothing says to resume it.
-        FileNotFoundError, ValueError, ConnectionError: as the data, the weights and the checkpoint.
+        FileNotFoundError: the data, the weights or the checkpoint is not there.
+        ValueError: the data, the weights or the checkpoint cannot be used.
+        ConnectionError: data or weights must be downloaded and cannot be.
         mvdet.training.task.NonFiniteLossError: the loss became NaN or infinite.
     """
     output = recipe.output or _default_output(Path("runs") / name)
@@ -92,7 +106,8 @@ def train(
     )
     trainer.fit(task, ckpt_path=resumed, weights_only=True)
     metrics = {name: float(trainer.callback_metrics[name]) for name in task.metrics}
-    return RunResult(output, Path(best.best_model_path), metrics)
+    best_path = Path(best.best_model_path) if best.best_model_path else None
+    return RunResult(output, best_path, checkpoints / LAST, metrics)
 
 
 def _callbacks(recipe: TrainingRecipe, checkpoints: Path) -> list[Callback]:
@@ -102,16 +117,15 @@ def _callbacks(recipe: TrainingRecipe, checkpoints: Path) -> list[Callback]:
     newest = ModelCheckpoint(
         checkpoints, "{step:08d}", monitor="step", mode="max", save_top_k=2, save_last=True, **every
     )
-    newest.CHECKPOINT_NAME_LAST = LAST.removesuffix(".ckpt")
     callbacks: list[Callback] = [newest, LearningRateMonitor("step"), TQDMProgressBar(refresh_rate=5)]
-    callbacks.append(SaveOnInterruption(checkpoints / LAST))
+    callbacks += [EvaluateLastEpoch(), SaveOnInterruption(checkpoints / LAST)]
     if recipe.ema_momentum:
         callbacks.append(ExponentialMovingAverage(recipe.ema_momentum))
     return callbacks
 
 
 def _rank() -> int:
-    """Of this process, before Lightning's trainer exists; 0 where there is one process only."""
+    """The rank of this process, before Lightning's trainer exists; 0 where there is one process only."""
     return int(getattr(rank_zero_only, "rank", None) or 0)
 
 
@@ -140,31 +154,24 @@ def _default_output(parent: Path) -> Path:
 
 
 def run_command(
-    recipe: type[Recipe],
-    make_task: Callable[[Recipe], TrainingTask],
-    recipes: Mapping[str, Path],
-    *,
-    name: str,
-    description: str | None,
+    task: Task, recipe: type[Recipe], make_task: Callable[[Recipe], TrainingTask], *, description: str | None
 ) -> None:
     """Train as the command line says.
 
     Args:
-        recipe: the settings that it can give.
-        make_task: the task of such a recipe.
-        recipes: the recipe file that each data format starts from.
-        name: of the folder in `runs` that runs go to.
+        task: says what the recipe files are and where runs go to.
+        recipe: the settings that the command line can give.
+        make_task: what is trained by such a recipe, and on what.
         description: for `--help`.
 
     Raises:
         SystemExit: a problem, with one line that says it, or SIGTERM, as the shell reports it.
     """
     try:
-        settings = parse_arguments(recipe, sys.argv[1:], recipes, description=description or "")
-        result = train(settings, make_task, name)
+        settings = parse_arguments(recipe, sys.argv[1:], task.recipe_files(), description=description or "")
+        result = train(settings, make_task, task.runs)
     except SIGTERMException:
         sys.exit(128 + signal.SIGTERM)
     except (ValueError, OSError, RuntimeError) as error:
         sys.exit(f"error: {error}")
-    numbers = ", ".join(f"{name} {value:.3f}" for name, value in result.metrics.items())
-    print(f"{numbers}; best checkpoint {result.best}; results in {result.output}")
+    print(result.summary())

@@ -7,8 +7,8 @@ from pathlib import Path
 from statistics import mean, stdev
 from typing import Any
 
-import matplotlib
 import torch
+from matplotlib.figure import Figure
 from pytorch_lightning.callbacks import Timer
 from torch.utils.data import DataLoader
 
@@ -77,10 +77,19 @@ def compare_samplers(
             gc.collect()
             timer = Timer()
             best = train(run, classification_task, "samplers", callbacks=[timer]).best
+            assert best is not None
             seconds = timer.time_elapsed("train") - timer.time_elapsed("validate")
             steps = torch.load(best, weights_only=True)["global_step"]
             accuracy = {side: _accuracy(run, best, side) for side in test_sizes}
             yield SamplerRun(sampler, seed, steps, seconds / recipe.epochs, accuracy)
+
+
+def write_report(runs: Sequence[SamplerRun], output: Path) -> str:
+    """Write `table.md` and `accuracy.png` to the folder of the runs; returns the table."""
+    text = table(runs)
+    (output / "table.md").write_text(text + "\n", encoding="utf-8")
+    plot(runs, output / "accuracy.png")
+    return text
 
 
 def table(runs: Sequence[SamplerRun]) -> str:
@@ -97,10 +106,8 @@ def table(runs: Sequence[SamplerRun]) -> str:
 
 def plot(runs: Sequence[SamplerRun], file: Path) -> None:
     """Accuracy over the size of the test images, a line for each sampler with its standard deviation, as a PNG."""
-    matplotlib.use("Agg")
-    from matplotlib import pyplot as plt
-
-    figure, axes = plt.subplots(figsize=(6, 4), dpi=120, layout="constrained")
+    figure = Figure(figsize=(6, 4), dpi=120, layout="constrained")
+    axes = figure.add_subplot()
     for sampler, mine in _by_sampler(runs).items():
         sizes = list(mine[0].accuracy)
         values = [[100 * run.accuracy[side] for run in mine] for side in sizes]
@@ -109,8 +116,7 @@ def plot(runs: Sequence[SamplerRun], file: Path) -> None:
     axes.set(xlabel="side of the test images, pixels", ylabel="top-1, %", xticks=list(runs[0].accuracy))
     axes.grid(alpha=0.3)
     axes.legend(title="sampler in training")
-    figure.savefig(file)
-    plt.close(figure)
+    figure.savefig(file, format="png")
 
 
 def _accuracy(recipe: ClassificationRecipe, checkpoint: Path, side: int) -> float:

@@ -1,9 +1,8 @@
-"""Training a segmentation network, for Lightning."""
+"""Training a segmentation network: its recipe, the data sets that a recipe names, and what Lightning trains."""
 
 import dataclasses
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
-from pathlib import Path
 from typing import Any, Literal
 
 import torch
@@ -11,11 +10,10 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from mvdet.class_names import VOC_SEGMENTATION_CLASSES
-from mvdet.data.datasets.base import TransformFactory
-from mvdet.data.datasets.masks import FolderSegmentation, read_class_names
+from mvdet.data.datasets.base import Target
+from mvdet.data.datasets.masks import FolderSegmentation
 from mvdet.data.datasets.segmentation import SegmentationDataset
 from mvdet.data.datasets.voc import VocSegmentation
-from mvdet.data.io.faults import DEFAULT_POLICY, BadDataPolicy
 from mvdet.data.io.masks import IGNORE_INDEX
 from mvdet.data.io.voc import split_or_image_sets
 from mvdet.data.shapes.dataset import SEMANTIC_CLASSES, generate
@@ -24,28 +22,15 @@ from mvdet.evaluation.metrics.segmentation import confusion_matrix, predicted_la
 from mvdet.models.deeplabv3 import DeepLabV3
 from mvdet.models.inputs import as_input
 from mvdet.models.registry import create_model
-from mvdet.resources import resource
-from mvdet.training.recipe import TrainingRecipe, setting
+from mvdet.tasks import SEGMENTATION
+from mvdet.training.recipe import SHAPES_FOLDER, TrainingRecipe, one_split, setting
 from mvdet.training.task import TrainingTask
 
 PUBLISHED_AUX_LOSS = 0.4
 """Weight of the auxiliary head's loss (ml-cvnets, config/segmentation/pascal_voc/deeplabv3_mobilevitv2.yaml)."""
 
-
-def pixel_cross_entropy(logits: Tensor, masks: Tensor) -> Tensor:
-    """Mean over the pixels that count; 0 where none does.
-
-    Args:
-        logits: [B, classes, H, W].
-        masks: [B, H, W] int64, 255 where a pixel does not count.
-    """
-    total = F.cross_entropy(logits.float(), masks, ignore_index=IGNORE_INDEX, reduction="sum")
-    return total / (masks != IGNORE_INDEX).sum().clamp(min=1)
-
-
-DataFormat = Literal["shapes", "voc", "folder"]
-
 _MASK_FOLDER = "SegmentationClass"
+_CLASS_FILE = "classes.txt"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -57,12 +42,13 @@ class SegmentationRecipe(TrainingRecipe):
     """
 
     # data
-    data_format: DataFormat = setting("shapes", "shapes (generated), voc or folder (images/SPLIT and masks/SPLIT)")
+    data_format: Literal["shapes", "voc", "folder"] = setting(
+        "shapes", "shapes (generated), voc or folder (images/SPLIT and masks/SPLIT)"
+    )
     train_split: tuple[str, ...] = setting(("train",), "split or splits; for voc also YEAR:SPLIT, as VOC2012:train")
     val_split: tuple[str, ...] = setting(("val",), "split or splits that the metrics are measured on")
     class_names: tuple[str, ...] | None = setting(None, "by class number; none takes VOC's, or DATA_ROOT/classes.txt")
     mask_folder: str = setting(_MASK_FOLDER, "of a voc data set; SegmentationClassAug for SBD's masks")
-    on_bad_data: BadDataPolicy = setting(DEFAULT_POLICY, "error or skip: what to do with unusable images and masks")
     size: tuple[int, int] = setting((512, 512), "height and width of the images")
     # network
     output_stride: int = setting(16, "of the backbone: 8, 16 or 32")
@@ -88,60 +74,61 @@ class SegmentationRecipe(TrainingRecipe):
             raise ValueError(f"aux_loss must be at least 0, got {self.aux_loss}")
         if not 0 < self.scale[0] <= self.scale[1]:
             raise ValueError(f"scale must be (low, high) above 0, got {self.scale}")
-        if self.data_format != "shapes" and self.data_root is None:
-            raise ValueError(f"data_format {self.data_format} needs a data_root")
+        self.check_data_root("voc", "folder")
         if self.data_format != "voc" and self.mask_folder != _MASK_FOLDER:
             raise ValueError(f"mask_folder is a voc data set's, got {self.mask_folder} with {self.data_format}")
 
 
-def recipes() -> dict[str, Path]:
-    """The recipe that each data format starts from."""
-    return {name: resource(f"cfg/recipes/deeplabv3_{name}.yaml") for name in ("shapes", "voc", "folder")}
+def _read_shapes(recipe: SegmentationRecipe, splits: Sequence[str], options: dict[str, Any]) -> SegmentationDataset:
+    root = generate(recipe.data_root or SHAPES_FOLDER) / "VOC"
+    return VocSegmentation(root, **split_or_image_sets(splits), class_names=SEMANTIC_CLASSES, **options)
 
 
-_CLASS_FILE = "classes.txt"
+def _read_voc(recipe: SegmentationRecipe, splits: Sequence[str], options: dict[str, Any]) -> SegmentationDataset:
+    classes = recipe.class_names or VOC_SEGMENTATION_CLASSES
+    where = split_or_image_sets(splits)
+    root = recipe.existing_data_root
+    return VocSegmentation(root, **where, class_names=classes, masks=recipe.mask_folder, **options)
 
 
-def segmentation_dataset(
-    recipe: SegmentationRecipe, *, train: bool, size: tuple[int, int] | None = None
-) -> SegmentationDataset:
+def _read_folder(recipe: SegmentationRecipe, splits: Sequence[str], options: dict[str, Any]) -> SegmentationDataset:
+    root, split = recipe.existing_data_root, one_split(splits, "folder")
+    names = recipe.class_names or root / _CLASS_FILE
+    return FolderSegmentation(root / "images" / split, root / "masks" / split, names, **options)
+
+
+READERS: dict[str, Callable[[SegmentationRecipe, Sequence[str], dict[str, Any]], SegmentationDataset]] = {
+    "shapes": _read_shapes,
+    "voc": _read_voc,
+    "folder": _read_folder,
+}
+"""By data format: the data set of a recipe and its splits; what makes itself is made."""
+
+
+def segmentation_dataset(recipe: SegmentationRecipe, *, train: bool) -> SegmentationDataset:
     """The training or the validation images of a recipe.
 
     Args:
         recipe: says which, and how they are augmented.
         train: the training images, augmented.
-        size: height and width in place of the recipe's.
 
     Raises:
         FileNotFoundError, ValueError: as the data sets.
     """
-    splits = recipe.train_split if train else recipe.val_split
-    transform: TransformFactory = eval_transform
-    if train:
-        transform = partial(train_transform, scale=recipe.scale, photometric=recipe.photometric, flip=recipe.flip)
-    options: Any = {
-        "train": train,
-        "on_bad_data": recipe.on_bad_data,
-        "transform": transform,
-        "size": size or recipe.size,
-        "seed": recipe.seed,
-    }
-    if recipe.data_format == "shapes":
-        root = generate(recipe.data_root or Path("datasets/shapes")) / "VOC"
-        return VocSegmentation(root, **split_or_image_sets(splits), class_names=SEMANTIC_CLASSES, **options)
-    assert recipe.data_root is not None
-    if recipe.data_format == "voc":
-        classes = recipe.class_names or VOC_SEGMENTATION_CLASSES
-        where = split_or_image_sets(splits)
-        return VocSegmentation(recipe.data_root, **where, class_names=classes, masks=recipe.mask_folder, **options)
-    if len(splits) != 1:
-        raise ValueError(f"a folder data set is trained and evaluated on one split each, got {', '.join(splits)}")
-    names = recipe.class_names or read_class_names(recipe.data_root / _CLASS_FILE)
-    folders = [recipe.data_root / kind / splits[0] for kind in ("images", "masks")]
-    return FolderSegmentation(folders[0], folders[1], names, **options)
+    augmented = partial(train_transform, scale=recipe.scale, photometric=recipe.photometric, flip=recipe.flip)
+    options = recipe.dataset_options(augmented if train else eval_transform, train=train)
+    return READERS[recipe.data_format](recipe, recipe.train_split if train else recipe.val_split, options)
 
 
-Target = dict[str, Tensor]
+def pixel_cross_entropy(logits: Tensor, masks: Tensor) -> Tensor:
+    """Mean over the pixels that count; 0 where none does.
+
+    Args:
+        logits: [B, classes, H, W].
+        masks: [B, H, W] int64, 255 where a pixel does not count.
+    """
+    total = F.cross_entropy(logits.float(), masks, ignore_index=IGNORE_INDEX, reduction="sum")
+    return total / (masks != IGNORE_INDEX).sum().clamp(min=1)
 
 
 class SegmentationTask(TrainingTask):
@@ -156,18 +143,24 @@ class SegmentationTask(TrainingTask):
     monitor = "mIoU"
 
     def __init__(self, recipe: SegmentationRecipe, train: SegmentationDataset, val: SegmentationDataset) -> None:
-        description = describe_run(recipe, train)
+        name = SEGMENTATION.prefix + recipe.backbone
+        options = {
+            "output_stride": recipe.output_stride,
+            "aspp_channels": recipe.aspp_channels,
+            "atrous_rates": list(recipe.atrous_rates),
+            "aux_head": None if recipe.aux_loss is None else recipe.aux_loss > 0,
+        }
         model = create_model(
-            description["model"]["name"],
+            name,
             num_classes=len(train.class_names),
             freeze=recipe.freeze,
             freeze_batch_norm=recipe.freeze_batch_norm,
             weights=recipe.weights,
             weights_backbone=recipe.weights_backbone,
             head=recipe.head,
-            **description["model"]["options"],
+            **options,
         )
-        super().__init__(recipe, model, train, val, description)
+        super().__init__(recipe, model, train, val, {"name": name, "options": options})
         self.recipe: SegmentationRecipe = recipe
         self._class_names = val.class_names
         self._aux_loss = PUBLISHED_AUX_LOSS if recipe.aux_loss is None else recipe.aux_loss
@@ -211,20 +204,5 @@ class SegmentationTask(TrainingTask):
 
 
 def segmentation_task(recipe: SegmentationRecipe) -> SegmentationTask:
-    """The task of a recipe, with its data; raises as these."""
+    """What Lightning trains by a recipe: the network with its data; raises what these raise."""
     return SegmentationTask(recipe, segmentation_dataset(recipe, train=True), segmentation_dataset(recipe, train=False))
-
-
-def describe_run(recipe: SegmentationRecipe, dataset: SegmentationDataset) -> dict[str, Any]:
-    """What a checkpoint says of itself, in plain types that `weights_only=True` reads."""
-    options = {
-        "output_stride": recipe.output_stride,
-        "aspp_channels": recipe.aspp_channels,
-        "atrous_rates": list(recipe.atrous_rates),
-        "aux_head": None if recipe.aux_loss is None else recipe.aux_loss > 0,
-    }
-    return {
-        "recipe": recipe.as_dict(),
-        "model": {"name": f"deeplabv3_{recipe.backbone}", "options": options, "size": list(recipe.size)},
-        "class_names": list(dataset.class_names),
-    }

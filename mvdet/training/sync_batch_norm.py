@@ -23,7 +23,8 @@ class SyncBatchNorm2d(_BatchNorm):
         if not self.training:
             return F.batch_norm(x, self.running_mean, self.running_var, self.weight, self.bias, False, 0.0, self.eps)
         count = x.new_tensor([x.numel() / x.shape[1]])
-        totals = all_reduce(torch.cat([x.sum(dim=(0, 2, 3)), x.square().sum(dim=(0, 2, 3)), count]))
+        sums = torch.cat([x.sum(dim=(0, 2, 3)), x.square().sum(dim=(0, 2, 3)), count])
+        totals: Tensor = all_reduce(sums)
         channels = x.shape[1]
         mean = totals[:channels] / totals[-1]
         var = (totals[channels:-1] / totals[-1] - mean.square()).clamp(min=0)
@@ -33,7 +34,7 @@ class SyncBatchNorm2d(_BatchNorm):
             self.running_var.lerp_(unbiased, self.momentum or 0.1)
             if self.num_batches_tracked is not None:
                 self.num_batches_tracked.add_(1)
-        scale = self.weight * (var + self.eps).rsqrt()
+        scale: Tensor = self.weight * (var + self.eps).rsqrt()
         return x * scale.view(1, -1, 1, 1) + (self.bias - mean * scale).view(1, -1, 1, 1)
 
 

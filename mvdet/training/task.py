@@ -1,7 +1,6 @@
 """What every training task has: its data, its optimiser, and a loss that is looked at."""
 
 import math
-import sys
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
@@ -11,8 +10,9 @@ import torch
 import torch.distributed as dist
 from torch import Tensor, nn
 
-from mvdet.training.loaders import EpochLoader, ImageDataset, eval_loader, train_loader
+from mvdet.training.loaders import ImageDataset, eval_loader, train_loader
 from mvdet.training.recipe import TrainingRecipe
+from mvdet.training.resume import EpochLoader, close_finished_epoch, epochs_done
 from mvdet.training.sync_batch_norm import synchronise
 
 
@@ -45,7 +45,7 @@ class TrainingTask(pl.LightningModule):
         model: the network.
         train: training images.
         val: validation images.
-        description: what the checkpoints say of themselves, in plain types that `weights_only=True` reads.
+        built: what the checkpoints say of the network, name and options, in plain types that `weights_only=True` reads.
 
     Raises:
         ValueError: training and validation images have different classes.
@@ -62,7 +62,7 @@ class TrainingTask(pl.LightningModule):
         model: nn.Module,
         train: ImageDataset,
         val: ImageDataset,
-        description: Mapping[str, Any],
+        built: Mapping[str, Any],
     ) -> None:
         super().__init__()
         if train.class_names != val.class_names:
@@ -71,7 +71,13 @@ class TrainingTask(pl.LightningModule):
         self.model = model
         self.train_data = train
         self.val_data = val
-        self.hparams.update(description)
+        self.hparams.update(
+            {
+                "recipe": recipe.as_dict(),
+                "model": {**built, "size": list(recipe.size)},
+                "class_names": list(train.class_names),
+            }
+        )
         self.metrics: tuple[str, ...] = ()
         self._train_loader: EpochLoader | None = None
 
@@ -86,9 +92,8 @@ class TrainingTask(pl.LightningModule):
             self._train_loader = train_loader(
                 self.train_data, self.recipe, rank=self.trainer.global_rank, world_size=self.trainer.world_size
             )
-        # Lightning asks for the length of an epoch before it tells the loader which
-        progress: Any = self.trainer.fit_loop.epoch_progress.current
-        self._train_loader.set_epoch(progress.processed)
+        # Lightning asks for an epoch's length before it tells the loader which epoch it is
+        self._train_loader.set_epoch(epochs_done(self.trainer))
         return self._train_loader
 
     def val_dataloader(self) -> Any:
@@ -98,13 +103,8 @@ class TrainingTask(pl.LightningModule):
         )
 
     def on_train_start(self) -> None:
-        """Close the epoch of a checkpoint that was saved after its last batch.
-
-        Lightning does so by itself where the epoch's length is also that of the next one, which it compares with.
-        """
-        loop = self.trainer.fit_loop.epoch_loop
-        if loop.restarted_on_train_batch_end and loop.batch_progress.is_last_batch:
-            loop.batch_progress.current.completed = sys.maxsize - 1  # it adds one
+        """Close the epoch of a checkpoint that was saved after its last batch."""
+        close_finished_epoch(self.trainer)
 
     def on_train_batch_start(self, batch: Any, batch_idx: int) -> None:
         """Seed the step."""

@@ -1,7 +1,5 @@
 """Ground truth and results that several test modules score, and a detector that is always right."""
 
-from __future__ import annotations
-
 import random
 from collections.abc import Callable
 from pathlib import Path

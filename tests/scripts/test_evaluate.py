@@ -1,7 +1,9 @@
+import dataclasses
 import json
 import runpy
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -9,8 +11,8 @@ import pytest
 import torch
 from PIL import Image
 
-from mvdet import create_model
 from mvdet.data.shapes.dataset import CLASSES, generate
+from mvdet.training.evaluate import ModelEvaluation, ResultsEvaluation
 
 pytest.importorskip("faster_coco_eval")
 pytest.importorskip("matplotlib")
@@ -64,31 +66,6 @@ def shapes(tmp_path: Path) -> Path:
     return generate(tmp_path / "shapes", num_train=1, num_val=3)
 
 
-def save_detector(path: Path, class_names: tuple[str, ...]) -> Path:
-    """An untrained detector, saved as training does."""
-    model = create_model("ssdlite_mobilevit_xxs", num_classes=len(class_names) + 1)
-    settings = {"name": "ssdlite_mobilevit_xxs", "options": {"size": [64, 96]}, "size": [64, 96]}
-    known = {"model": settings, "class_names": class_names, "category_ids": list(range(1, len(class_names) + 1))}
-    weights = {f"model.{key}": value for key, value in model.state_dict().items()}
-    torch.save({"hyper_parameters": known, "state_dict": weights}, path)
-    return path
-
-
-def test_a_detector_on_voc_data(shapes: Path, tmp_path: Path) -> None:
-    model = save_detector(tmp_path / "best.ckpt", CLASSES[::-1])
-    done = run(
-        *("--model", model, "--data-format", "voc", "--data-root", shapes / "VOC", "--split", "val"),
-        *("--class-names", *CLASSES, "--workers", 0, "--device", "cpu", "--output", tmp_path / "out"),
-    )
-    assert done.returncode == 0, done.stderr
-    assert done.stdout.startswith("3 images, ")
-    assert done.stdout.splitlines()[-1].startswith("VOC AP at IoU 0.5: 11 points ")
-    metrics = json.loads((tmp_path / "out" / "metrics.json").read_text())
-    assert metrics["counts"]["detections"] == len(json.loads((tmp_path / "out" / "results.json").read_text())) > 0
-    assert set(json.loads((tmp_path / "out" / "voc_metrics.json").read_text())["per_class"]) == set(CLASSES)
-    assert (tmp_path / "out" / "mistakes" / "contact_sheet.png").is_file()
-
-
 @pytest.mark.slow
 def test_a_checkpoint_of_ultralytics_on_coco_data(shapes: Path, tmp_path: Path) -> None:
     tasks = pytest.importorskip("ultralytics.nn.tasks")
@@ -105,21 +82,16 @@ def test_a_checkpoint_of_ultralytics_on_coco_data(shapes: Path, tmp_path: Path) 
     assert json.loads((tmp_path / "out" / "metrics.json").read_text())["counts"]["images"] == 3
 
 
-@pytest.mark.parametrize(
-    ("arguments", "message"),
-    [
-        (("--model", "best.ckpt"), "--model needs --data-format"),
-        (
-            ("--model", "best.ckpt", "--data-format", "bccd", "--iou-type", "segm"),
-            "--iou-type does not go with --model",
-        ),
-        (("--results", "r.json", "--annotations", "a.json", "--size", 64, 64), "--size does not go with --results"),
-    ],
-)
-def test_flags_that_do_not_go_together(
-    arguments: tuple[Any, ...], message: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    main = runpy.run_path(str(SCRIPT))["main"]  # in this process: starting another takes seconds
-    monkeypatch.setattr(sys, "argv", [str(SCRIPT), *map(str, arguments), "--output", str(tmp_path / "out")])
-    with pytest.raises(SystemExit, match=f"^error: {message}$"):
-        main()
+def test_flags_that_do_not_go_together(script: Callable[..., str], tmp_path: Path) -> None:
+    flags = ("--data-format", "bccd", "--iou-type", "segm", "--output", tmp_path / "out")
+    with pytest.raises(SystemExit, match=r"^error: --iou-type does not go with --model$"):
+        script("evaluate", "--model", "best.ckpt", *flags)
+
+
+def test_every_flag_is_an_argument() -> None:
+    """What the parser gives is what `mvdet.training.evaluate.evaluate` takes; flags that were not given are None."""
+    parser = runpy.run_path(str(SCRIPT))["_parser"]()
+    known = {field.name for kind in (ModelEvaluation, ResultsEvaluation) for field in dataclasses.fields(kind)}
+    given = vars(parser.parse_args(["--model", "m", "--output", "o"]))
+    assert given.keys() == known
+    assert {name for name, value in given.items() if value is not None} == {"model", "output"}

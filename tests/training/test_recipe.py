@@ -1,27 +1,31 @@
 """Recipes: YAML files, flags, and the mistakes that are made in both."""
 
 import dataclasses
+import typing
 from pathlib import Path
 
 import pytest
 import yaml
 
-from mvdet.training import classification, segmentation
+from mvdet.tasks import CLASSIFICATION, DETECTION, SEGMENTATION, Task
+from mvdet.training import classification, detection, segmentation
 from mvdet.training.classification import ClassificationRecipe
-from mvdet.training.detection import SSDLiteRecipe, recipes
+from mvdet.training.detection import SSDLiteRecipe
 from mvdet.training.recipe import TrainingRecipe, parse_arguments, read_settings
 from mvdet.training.segmentation import SegmentationRecipe
 
-TASKS = {
-    SSDLiteRecipe: recipes(),
-    ClassificationRecipe: classification.recipes(),
-    SegmentationRecipe: segmentation.recipes(),
+RECIPES = {SSDLiteRecipe: DETECTION, ClassificationRecipe: CLASSIFICATION, SegmentationRecipe: SEGMENTATION}
+TASKS = {kind: task.recipe_files() for kind, task in RECIPES.items()}
+READERS = {
+    SSDLiteRecipe: detection.READERS,
+    ClassificationRecipe: classification.READERS,
+    SegmentationRecipe: segmentation.READERS,
 }
 OTHER_RECIPES = {"mobilevitv2_imagenet": ClassificationRecipe, "deeplabv3_v2_voc": SegmentationRecipe}
 
 
 def parse(*argv: str) -> SSDLiteRecipe:
-    return parse_arguments(SSDLiteRecipe, argv, recipes(), description="")
+    return parse_arguments(SSDLiteRecipe, argv, DETECTION.recipe_files(), description="")
 
 
 @pytest.mark.parametrize(("kind", "name"), [(kind, name) for kind, files in TASKS.items() for name in files])
@@ -31,8 +35,14 @@ def test_the_recipes_that_come_with_mvdet(kind: type[TrainingRecipe], name: str)
     kind(**settings | {"data_root": Path("somewhere")})
 
 
+@pytest.mark.parametrize(("kind", "task"), RECIPES.items())
+def test_data_formats_are_the_same_everywhere(kind: type[TrainingRecipe], task: Task) -> None:
+    allowed = typing.get_args(typing.get_type_hints(kind)["data_format"])
+    assert allowed == task.data_formats == tuple(READERS[kind])
+
+
 def test_every_recipe_is_a_tasks() -> None:
-    folder = recipes()["coco"].parent
+    folder = DETECTION.recipe_files()["coco"].parent
     named = {path.stem for files in TASKS.values() for path in files.values()}
     assert {path.stem for path in folder.glob("*.yaml")} == named | set(OTHER_RECIPES)
     for name, kind in OTHER_RECIPES.items():
@@ -105,6 +115,7 @@ def test_bad_arguments(argv: list[str], message: str) -> None:
         (SegmentationRecipe, ["--data-format", "voc"], "data_format voc needs a data_root"),
         (SegmentationRecipe, ["--head-learning-rate-factor", "0"], "head_learning_rate_factor must be above 0"),
         (SSDLiteRecipe, ["--sampler", "multi"], "--sampler: unknown value 'multi'; .*multi-scale"),
+        (ClassificationRecipe, ["--on-bad-data", "ignore"], "--on-bad-data: unknown value 'ignore'"),
         (SSDLiteRecipe, ["--max-pixels", "-1"], "max_pixels must be at least 0, got -1"),
     ],
 )

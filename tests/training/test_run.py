@@ -83,6 +83,20 @@ def test_a_run_leaves_what_it_says(data: Path, tmp_path: Path) -> None:
     assert found[0]["boxes"][:, 3].max() <= 100
 
 
+def test_a_run_shorter_than_evaluate_every_has_a_best_checkpoint(data: Path, tmp_path: Path) -> None:
+    result = train_detector(SSDLiteRecipe(**settings(data, tmp_path / "run", evaluate_every=8)))
+    assert result.best == tmp_path / "run" / "checkpoints" / "best.ckpt"
+    assert result.best.is_file()
+    assert result.summary().startswith(f"AP {result.metrics['AP']:.3f}, ")
+    assert result.summary().endswith(f"; best checkpoint {result.best}; results in {tmp_path / 'run'}")
+
+
+def test_a_run_without_an_evaluation_says_so(tmp_path: Path) -> None:
+    result = RunResult(tmp_path, None, tmp_path / "last.ckpt", {})
+    said = f"no evaluation, so no best checkpoint; last checkpoint {tmp_path / 'last.ckpt'}; results in {tmp_path}"
+    assert result.summary() == said
+
+
 def test_saved_weights_are_the_averaged_ones_and_load_anywhere(data: Path, tmp_path: Path) -> None:
     result = train_detector(SSDLiteRecipe(**settings(data, tmp_path / "run", ema_momentum=0.01)))
     content = torch.load(result.best, weights_only=True)

@@ -207,5 +207,5 @@ def _checked_size(size: Sequence[int]) -> Size:
 
 
 def _shared(values: Tensor) -> Tensor:
-    values.share_memory_()  # type: ignore[no-untyped-call]
+    values.share_memory_()
     return values

@@ -1,29 +1,28 @@
 """What a model of each task finds in a picture: for json, drawn into a copy, and as a mask."""
 
-from __future__ import annotations
-
 import dataclasses
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor, nn
+from torch import Tensor
 
 from mvdet.data.datasets.detection import OBJECT_INDEX
 from mvdet.data.transforms import detection as detection_transforms
 from mvdet.data.transforms import segmentation as segmentation_transforms
 from mvdet.evaluation.predict.drawing import DetectedObject, draw_detections, draw_lines, draw_mask, legend_lines
-from mvdet.evaluation.reports.classification import scored_classes
-from mvdet.evaluation.run.classification import classifier_transform, classify_batch
+from mvdet.evaluation.run.classification import classifier_transform, classify_batch, scored_classes
 from mvdet.evaluation.run.detection import detect_batch
 from mvdet.evaluation.run.segmentation import segment_batch
-from mvdet.models.trained import TASK_NOUNS, TrainedClassifier, TrainedDetector, TrainedModel, TrainedSegmenter, task_of
+from mvdet.models.trained import TrainedClassifier, TrainedDetector, TrainedModel, TrainedSegmenter, task_of
+from mvdet.tasks import CLASSIFICATION, DETECTION, SEGMENTATION, TASKS
 
 SCORE_THRESHOLD = 0.3
+"""The lowest score of a detection that is shown, unless the caller says otherwise."""
 
 Picture = NDArray[np.uint8]
 """[H, W, 3] uint8 RGB."""
@@ -49,56 +48,29 @@ class Found:
 class Predictor(ABC):
     """A model at work on pictures of any size.
 
+    Args:
+        trained: the model; it is moved to the device.
+        size: height and width that the model sees.
+        device: where the model runs.
+
     Attributes:
         json_name: the file that holds what was found.
-        class_names: of the model.
+        writes_masks: whether what it finds has a mask.
         settings: for json.
     """
 
-    json_name: str
-    settings: dict[str, Any]
+    json_name: ClassVar[str]
+    writes_masks: ClassVar[bool] = False
 
-    def __init__(self, model: nn.Module, class_names: Sequence[str], device: torch.device | str) -> None:
-        self.model = model.to(device)
-        self.class_names = class_names
+    def __init__(self, trained: TrainedModel, size: tuple[int, int], device: torch.device | str) -> None:
+        self.model = trained.model.to(device)
+        self.class_names = trained.class_names
         self.device = device
+        self.settings: dict[str, Any] = {}
 
     @abstractmethod
     def find(self, pictures: Sequence[Picture]) -> list[Found]:
-        """What there is in each picture."""
-
-
-def make_predictor(
-    trained: TrainedModel,
-    *,
-    score_threshold: float | None = None,
-    sliding_window: bool = False,
-    size: tuple[int, int] | None = None,
-    device: torch.device | str = "cpu",
-) -> Predictor:
-    """The predictor for a model's task.
-
-    Args:
-        trained: of `mvdet.models.trained.find_model`; its model is moved to the device.
-        score_threshold: of a detector: the lowest score, 0 to 1; None takes 0.3.
-        sliding_window: of a segmentation network: see `run_segmenter`.
-        size: height and width that the model sees; None takes those that it was trained at.
-        device: where the model runs.
-
-    Raises:
-        ValueError: a threshold out of range, or an argument that is of another task.
-    """
-    noun = TASK_NOUNS[task_of(trained)]
-    if score_threshold is not None and not isinstance(trained, TrainedDetector):
-        raise ValueError(f"score_threshold is for detectors, the model is a {noun}")
-    if sliding_window and not isinstance(trained, TrainedSegmenter):
-        raise ValueError(f"sliding_window is for segmentation networks, the model is a {noun}")
-    if isinstance(trained, TrainedDetector):
-        threshold = SCORE_THRESHOLD if score_threshold is None else score_threshold
-        return DetectionPredictor(trained, size or trained.size, device, threshold)
-    if isinstance(trained, TrainedSegmenter):
-        return SegmentationPredictor(trained, size or trained.size, device, sliding_window)
-    return ClassificationPredictor(trained, size or trained.size, device)
+        """What the model finds in each picture, in their order."""
 
 
 class DetectionPredictor(Predictor):
@@ -107,16 +79,22 @@ class DetectionPredictor(Predictor):
     json_name = "detections.json"
 
     def __init__(
-        self, detector: TrainedDetector, size: tuple[int, int], device: torch.device | str, score_threshold: float
+        self,
+        detector: TrainedDetector,
+        size: tuple[int, int],
+        device: torch.device | str,
+        *,
+        score_threshold: float = SCORE_THRESHOLD,
     ) -> None:
         if not 0 <= score_threshold <= 1:
             raise ValueError(f"score_threshold must be between 0 and 1, got {score_threshold}")
-        super().__init__(detector.model, detector.class_names, device)
+        super().__init__(detector, size, device)
         self.settings = {"score_threshold": score_threshold}
         self._score_threshold = score_threshold
         self._transform = detection_transforms.eval_transform(*size)
 
     def find(self, pictures: Sequence[Picture]) -> list[Found]:
+        """The detections in each picture that reach the score, drawn into it."""
         prepared = [
             self._transform(image=one, bboxes=np.zeros((0, 4), np.float32), **{OBJECT_INDEX: []})["image"]
             for one in pictures
@@ -141,11 +119,11 @@ class ClassificationPredictor(Predictor):
     json_name = "classifications.json"
 
     def __init__(self, classifier: TrainedClassifier, size: tuple[int, int], device: torch.device | str) -> None:
-        super().__init__(classifier.model, classifier.class_names, device)
-        self.settings = {}
+        super().__init__(classifier, size, device)
         self._transform = classifier_transform(classifier, size)(*size)
 
     def find(self, pictures: Sequence[Picture]) -> list[Found]:
+        """The most probable classes of each picture, written into it."""
         # [H, W, 3] each -> [B, 3, height, width]
         images = torch.stack([self._transform(torch.from_numpy(one).permute(2, 0, 1)) for one in pictures])
         classes, scores = classify_batch(self.model, images, self.device)
@@ -161,16 +139,23 @@ class SegmentationPredictor(Predictor):
     """A class for every pixel, laid over the picture with a legend of those that are there."""
 
     json_name = "segmentations.json"
+    writes_masks = True
 
     def __init__(
-        self, segmenter: TrainedSegmenter, size: tuple[int, int], device: torch.device | str, sliding_window: bool
+        self,
+        segmenter: TrainedSegmenter,
+        size: tuple[int, int],
+        device: torch.device | str,
+        *,
+        sliding_window: bool = False,
     ) -> None:
-        super().__init__(segmenter.model, segmenter.class_names, device)
+        super().__init__(segmenter, size, device)
         self.settings = {"size": size, "sliding_window": sliding_window}
         self._window = size if sliding_window else None
         self._transform = segmentation_transforms.eval_transform(*size)
 
     def find(self, pictures: Sequence[Picture]) -> list[Found]:
+        """The class of every pixel of each picture, and its colours over the picture."""
         if self._window is None:
             images: Tensor | list[Tensor] = _stacked([self._transform(image=one)["image"] for one in pictures])
         else:
@@ -191,6 +176,45 @@ class SegmentationPredictor(Predictor):
             {"label": n, "class_name": self.class_names[n], "pixels": count, "share": round(count / labels.size, 4)}
             for n, count in zip(numbers.tolist(), counts.tolist(), strict=True)
         ]
+
+
+_PREDICTORS: dict[str, type[Predictor]] = {
+    CLASSIFICATION.name: ClassificationPredictor,
+    DETECTION.name: DetectionPredictor,
+    SEGMENTATION.name: SegmentationPredictor,
+}
+_OPTIONS = {"score_threshold": DETECTION, "sliding_window": SEGMENTATION}
+"""The arguments that one task alone takes."""
+
+
+def make_predictor(
+    trained: TrainedModel,
+    *,
+    score_threshold: float | None = None,
+    sliding_window: bool = False,
+    size: tuple[int, int] | None = None,
+    device: torch.device | str = "cpu",
+) -> Predictor:
+    """The predictor for a model's task.
+
+    Args:
+        trained: of `mvdet.models.trained.find_model`; its model is moved to the device.
+        score_threshold: of a detector: the lowest score, 0 to 1; None takes 0.3.
+        sliding_window: of a segmentation network: see `run_segmenter`.
+        size: height and width that the model sees; None takes those that it was trained at.
+        device: where the model runs.
+
+    Raises:
+        ValueError: a threshold out of range, or an argument that is of another task.
+    """
+    task = TASKS[task_of(trained)]
+    options: dict[str, Any] = {} if score_threshold is None else {"score_threshold": score_threshold}
+    if sliding_window:
+        options["sliding_window"] = True
+    for name in options:
+        if _OPTIONS[name] is not task:
+            raise ValueError(f"{name} is for {_OPTIONS[name].noun}s, the model is a {task.noun}")
+    return _PREDICTORS[task.name](trained, size or trained.size, device, **options)
 
 
 def _stacked(images: Sequence[Picture]) -> Tensor:

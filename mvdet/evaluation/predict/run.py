@@ -1,14 +1,12 @@
 """A model at work on pictures and videos: annotated copies, and everything it found as json."""
 
-from __future__ import annotations
-
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path, PurePath
-from typing import Any
+from typing import Any, Self
 
 import cv2
 import numpy as np
@@ -29,9 +27,10 @@ from mvdet.evaluation.predict.sources import (
     mask_names,
     output_names,
 )
-from mvdet.models.trained import TrainedModel, TrainedSegmenter
+from mvdet.models.trained import TrainedModel
 
 MASKS = "masks"
+"""The folder in the output that masks are written to."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,7 +88,10 @@ def predict(
         trained: of `mvdet.models.trained.find_model`; its model is moved to the device.
         sources: files, folders and patterns, see `find_files`.
         output: a folder, created where it is missing.
-        score_threshold, sliding_window, size, device: see `make_predictor`.
+        score_threshold: of a detector: the lowest score of what is shown, 0 to 1; None takes 0.3.
+        sliding_window: of a segmentation network: see `mvdet.evaluation.run.segmentation.run_segmenter`.
+        size: height and width that the model sees; None takes those that it was trained at.
+        device: where the model runs.
         batch_size: pictures at a time, 1 or more.
 
     Raises:
@@ -104,7 +106,7 @@ def predict(
     )
     files = find_files(sources, output=output)
     names = output_names(files)
-    masks = mask_names(names, MASKS) if isinstance(trained, TrainedSegmenter) else {}
+    masks = mask_names(names, MASKS) if predictor.writes_masks else {}
     check_not_overwritten(files, [output / name for name in (*names.values(), *masks.values())])
     output.mkdir(parents=True, exist_ok=True)
     problems: dict[Path, str] = {}
@@ -148,7 +150,7 @@ class _Copies:
         self._open_video = ExitStack()
         self._writer: VideoWriter | None = None
 
-    def __enter__(self) -> _Copies:
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *error: object) -> None:

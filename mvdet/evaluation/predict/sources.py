@@ -1,13 +1,12 @@
 """The pictures and videos that a command line names, and what their annotated copies are called."""
 
-from __future__ import annotations
-
 import glob
 import math
 import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path, PurePath
 from types import TracebackType
+from typing import Self
 
 import cv2
 import numpy as np
@@ -16,7 +15,7 @@ from numpy.typing import NDArray
 from mvdet.data.io.images import IMAGE_SUFFIXES
 
 VIDEO_SUFFIXES = (".avi", ".m4v", ".mkv", ".mov", ".mp4", ".mpeg", ".mpg", ".webm", ".wmv")
-"""Of the files that are taken for videos; everything else that is named is opened as an image."""
+"""The suffixes of files that are taken for videos; everything else that is named is opened as an image."""
 
 _WRITTEN_AS_THEY_ARE = (".jpeg", ".jpg", ".png", ".webp")
 
@@ -72,8 +71,13 @@ def output_names(files: Sequence[Path]) -> dict[Path, PurePath]:
 
 
 def mask_names(names: Mapping[Path, PurePath], folder: str) -> dict[Path, PurePath]:
-    """What the mask of each file is called, as `output_names` calls its copy: a PNG file in `folder`; of a video, a
-    folder there for those of its frames. None is called like a copy.
+    """What the mask of each file is called: a PNG file in `folder`, named as the file's copy is.
+
+    A video has a folder there for the masks of its frames. No mask is called like a copy.
+
+    Args:
+        names: the copy of each file, of `output_names`.
+        folder: its name, relative to the output folder.
     """
     wanted = (PurePath(folder, name).with_suffix("" if name.suffix == ".mp4" else ".png") for name in names.values())
     return dict(zip(names, _no_two_alike(wanted, names.values()), strict=True))
@@ -104,7 +108,7 @@ def check_not_overwritten(files: Iterable[Path], targets: Iterable[Path]) -> Non
 
 
 def _absolute(file: Path) -> Path:
-    """Without `..`, and without following links, which would lose the names that the user sees."""
+    """The path without `..`, and without following links, which would lose the names that the user sees."""
     return Path(os.path.normpath(file.absolute()))
 
 
@@ -200,7 +204,7 @@ class VideoWriter:
         """Add a frame, [H, W, 3] uint8 RGB."""
         self._writer.write(cv2.cvtColor(frame, cv2.COLOR_RGB2BGR))
 
-    def __enter__(self) -> VideoWriter:
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(

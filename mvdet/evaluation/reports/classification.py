@@ -1,7 +1,5 @@
 """Everything the evaluation of a classifier leaves behind, in one folder, and the table for the terminal."""
 
-from __future__ import annotations
-
 import json
 from collections.abc import Sequence
 from functools import partial
@@ -16,8 +14,10 @@ from mvdet.evaluation.metrics.classification import (
     class_confusion,
     classification_metrics,
 )
-from mvdet.evaluation.reports.plots import MOST_CLASSES, plot_class_confusion, shorten
-from mvdet.evaluation.reports.sheet import CONTACT_SHEET, INDEX, Panel, page, percent, write_sheet
+from mvdet.evaluation.reports.plots import MOST_CLASSES, plot_class_confusion
+from mvdet.evaluation.reports.sheet import Panel, write_page
+from mvdet.evaluation.reports.text import percent, shorten, table_lines, write_json
+from mvdet.evaluation.run.classification import scored_classes
 
 
 def report_on_classification(
@@ -45,7 +45,7 @@ def report_on_classification(
     output.mkdir(parents=True, exist_ok=True)
     lines = ",\n".join(json.dumps(_entry(one, class_names), ensure_ascii=False) for one in found)
     (output / "results.json").write_text(f"[\n{lines}\n]\n", encoding="utf-8")
-    (output / "metrics.json").write_text(json.dumps(metrics.as_dict(), indent=2) + "\n", encoding="utf-8")
+    write_json(output / "metrics.json", metrics.as_dict())
     if len(class_names) <= MOST_CLASSES:
         counts = class_confusion(found, len(class_names))
         plot_class_confusion(output / "confusion_matrix.png", counts, class_names, unit="image")
@@ -57,21 +57,9 @@ def format_classification(metrics: ClassificationMetrics, *, most: int = 50) -> 
     """The two accuracies and, of up to `most` classes, each one's, in per cent with one decimal."""
     lines = [f"{metrics.images} images", "", f"top-1 {percent(metrics.top1)}  top-5 {percent(metrics.top5)}"]
     if len(metrics.per_class) <= most:
-        width = max(len("class"), *map(len, metrics.per_class))
-        lines += ["", f"{'class':<{width}}  {'images':>6}  {'top-1':>6}"]
-        for name, (accuracy, images) in metrics.per_class.items():
-            lines.append(f"{name:<{width}}  {images:>6}  {percent(accuracy):>6}")
+        rows = [(name, images, percent(accuracy)) for name, (accuracy, images) in metrics.per_class.items()]
+        lines += ["", *table_lines(("class", "images", "top-1"), (6, 6), rows)]
     return "\n".join(lines)
-
-
-def scored_classes(
-    classes: Sequence[int], scores: Sequence[float], class_names: Sequence[str]
-) -> list[dict[str, str | int | float]]:
-    """For json: number, name and score of each."""
-    return [
-        {"label": label, "class_name": class_names[label], "score": round(score, 4)}
-        for label, score in zip(classes, scores, strict=True)
-    ]
 
 
 def _entry(one: ClassifiedImage, class_names: Sequence[str]) -> dict[str, object]:
@@ -90,11 +78,15 @@ def _write_mistakes(folder: Path, found: Sequence[ClassifiedImage], class_names:
         share = dict(zip(one.classes, one.scores, strict=True)).get(one.label)
         last = "below the fifth" if share is None else f"{share:.3f}"
         rows.append((str(n), one.file, true, taken, f"{one.scores[0]:.3f}", last))
-    folder.mkdir(parents=True, exist_ok=True)
-    write_sheet(folder / CONTACT_SHEET, panels, nothing="no mistakes")
-    text = "The images that were taken for a wrong class, by its score: the surest mistakes first."
-    heads = ("", "picture", "class", "taken for", "score", "score of its class")
-    (folder / INDEX).write_text(page("The worst mistakes", text, heads, rows), encoding="utf-8")
+    write_page(
+        folder,
+        panels,
+        nothing="no mistakes",
+        title="The worst mistakes",
+        text="The images that were taken for a wrong class, by its score: the surest mistakes first.",
+        heads=("", "picture", "class", "taken for", "score", "score of its class"),
+        rows=rows,
+    )
 
 
 def _draw(axes: Axes, file: str) -> None:

@@ -1,8 +1,5 @@
-"""Everything an evaluation leaves behind, in one folder, and the table for the terminal."""
+"""Everything the evaluation of a detector leaves behind, in one folder, and the table for the terminal."""
 
-from __future__ import annotations
-
-import json
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -14,11 +11,11 @@ from mvdet.evaluation.metrics.matching import match_detections
 from mvdet.evaluation.metrics.voc import VocMetrics, evaluate_voc
 from mvdet.evaluation.reports.mistakes import ImageSource, write_mistakes
 from mvdet.evaluation.reports.plots import plot_confusion_matrix, plot_precision_recall
-from mvdet.evaluation.reports.sheet import percent
+from mvdet.evaluation.reports.text import percent, table_lines, write_json
 from mvdet.evaluation.results import Result, ResultsSource, read_results, write_results
 
 SCORE_THRESHOLD = 0.25
-"""For the confusion matrix and the mistakes; ultralytics' choice for its confusion matrix."""
+"""The lowest score in the confusion matrix and the mistakes; ultralytics' choice for its confusion matrix."""
 
 
 def write_report(
@@ -57,7 +54,7 @@ def write_report(
     matching = match_detections(truth, entries, score_threshold=score_threshold, iou_type=metrics.iou_type)
     output.mkdir(parents=True, exist_ok=True)
     write_results(output / "results.json", entries)
-    (output / "metrics.json").write_text(json.dumps(metrics.as_dict(), indent=2) + "\n", encoding="utf-8")
+    write_json(output / "metrics.json", metrics.as_dict())
     plot_precision_recall(output / "precision_recall.png", metrics)
     plot_confusion_matrix(
         output / "confusion_matrix.png",
@@ -92,21 +89,6 @@ def evaluate_results_file(
     return metrics
 
 
-def format_table(metrics: CocoMetrics) -> str:
-    """The twelve numbers and each class, in per cent with one decimal, `-` where there is no number."""
-    counts = (f"{getattr(metrics, key)} {key}" for key in ("images", "objects", "crowds", "detections"))
-    lines = [f"{', '.join(counts)}; {metrics.iou_type}, {metrics.backend} {metrics.backend_version}", ""]
-    numbers = list(metrics.numbers.items())
-    for half in (numbers[:6], numbers[6:]):
-        lines += ["  ".join(f"{name:>6}" for name, _ in half), "  ".join(f"{percent(v):>6}" for _, v in half), ""]
-    width = max(len("class"), *map(len, metrics.per_class))
-    lines.append(f"{'class':<{width}}  {'objects':>7}  {'AP':>6}  {'AP50':>6}")
-    for name, numbers_of in metrics.per_class.items():
-        ap, ap50 = map(percent, (numbers_of.AP, numbers_of.AP50))
-        lines.append(f"{name:<{width}}  {numbers_of.objects:>7}  {ap:>6}  {ap50:>6}")
-    return "\n".join(lines)
-
-
 def report_on_dataset(
     dataset: DetectionDataset,
     results: Sequence[Result],
@@ -139,12 +121,23 @@ def report_on_dataset(
     files = {record.image_id: Path(record.file) for record in dataset.records}
     write_report(output, truth, results, coco, images=lambda image: files[image.id], score_threshold=score_threshold)
     if voc is not None:
-        (output / "voc_metrics.json").write_text(json.dumps(voc.as_dict(), indent=2) + "\n", encoding="utf-8")
+        write_json(output / "voc_metrics.json", voc.as_dict())
     return coco, voc
 
 
+def format_table(metrics: CocoMetrics) -> str:
+    """The twelve numbers and each class, in per cent with one decimal, `-` where there is no number."""
+    counts = (f"{getattr(metrics, key)} {key}" for key in ("images", "objects", "crowds", "detections"))
+    lines = [f"{', '.join(counts)}; {metrics.iou_type}, {metrics.backend} {metrics.backend_version}", ""]
+    numbers = list(metrics.numbers.items())
+    for half in (numbers[:6], numbers[6:]):
+        lines += ["  ".join(f"{name:>6}" for name, _ in half), "  ".join(f"{percent(v):>6}" for _, v in half), ""]
+    rows = [(name, one.objects, percent(one.AP), percent(one.AP50)) for name, one in metrics.per_class.items()]
+    return "\n".join([*lines, *table_lines(("class", "objects", "AP", "AP50"), (7, 6, 6), rows)])
+
+
 def format_tables(coco: CocoMetrics, voc: VocMetrics | None) -> str:
-    """What `report_on_dataset` returned, for the terminal, in per cent."""
+    """The table of COCO's metrics and, where there are any, a line of VOC's, in per cent."""
     text = format_table(coco)
     if voc is None:
         return text

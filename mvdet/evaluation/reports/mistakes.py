@@ -1,7 +1,5 @@
 """A page of the worst mistakes: a contact sheet of crops, and an index that names each."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
@@ -17,8 +15,8 @@ from mvdet.data.io.boxes import Box
 from mvdet.data.io.ground_truth import CocoImage, GroundTruth, GroundTruthObject
 from mvdet.data.io.images import BadImageError, read_image
 from mvdet.evaluation.metrics.matching import JudgedDetection, Matching, MissedObject, Verdict
-from mvdet.evaluation.reports.plots import shorten
-from mvdet.evaluation.reports.sheet import CONTACT_SHEET, INDEX, Panel, page, write_sheet
+from mvdet.evaluation.reports.sheet import Panel, write_page
+from mvdet.evaluation.reports.text import shorten
 
 ImageSource = Path | Callable[[CocoImage], Path]
 """The folder that the json's file names are relative to, or a function that tells an image's file."""
@@ -110,7 +108,6 @@ def write_mistakes(folder: Path, matching: Matching, images: ImageSource, *, cou
         ValueError: an image cannot be read, has another size than the ground truth says, or has no file name.
     """
     mistakes = worst_mistakes(matching, count)
-    folder.mkdir(parents=True, exist_ok=True)
     objects_of = matching.ground_truth.objects_by_image()
     panels: list[Panel] = []
     for n, mistake in enumerate(mistakes, start=1):
@@ -118,8 +115,17 @@ def write_mistakes(folder: Path, matching: Matching, images: ImageSource, *, cou
         draw = partial(_draw, picture=picture, mistake=mistake, objects=objects_of[mistake.image_id])
         first, second = mistake.caption(matching.ground_truth.class_names)
         panels.append((f"{n}. {first}\n{second}", draw))
-    write_sheet(folder / CONTACT_SHEET, panels, nothing="no mistakes")
-    (folder / INDEX).write_text(_page(mistakes, matching), encoding="utf-8")
+    write_page(
+        folder,
+        panels,
+        nothing="no mistakes",
+        title="The worst mistakes",
+        text=f"Detections of score {matching.score_threshold:g} and above at IoU 0.5: the wrong ones by score, then "
+        "the missed objects by size. Green, solid: ground truth (thin: the picture's other objects). Red, dashed: "
+        "detection (thin: the one nearest to a missed object). Boxes are left, top, width, height in pixels.",
+        heads=("", "mistake", "picture", "detected", "score", "object", "IoU", "detected box", "object's box"),
+        rows=_rows(mistakes, matching),
+    )
     return mistakes
 
 
@@ -188,9 +194,9 @@ def _read_image(images: ImageSource, ground_truth: GroundTruth, image_id: int) -
     return picture
 
 
-def _page(mistakes: list[Mistake], matching: Matching) -> str:
+def _rows(mistakes: list[Mistake], matching: Matching) -> list[tuple[str, ...]]:
     names, records = matching.ground_truth.class_names, matching.ground_truth.images
-    rows = []
+    rows: list[tuple[str, ...]] = []
     for n, mistake in enumerate(mistakes, start=1):
         detection, item = mistake.detection, mistake.object
         cells = (
@@ -205,13 +211,7 @@ def _page(mistakes: list[Mistake], matching: Matching) -> str:
             _box_text(None if item is None else item.box_xywh),
         )
         rows.append(cells)
-    heads = ("", "mistake", "picture", "detected", "score", "object", "IoU", "detected box", "object's box")
-    text = (
-        f"Detections of score {matching.score_threshold:g} and above at IoU 0.5: the wrong ones by score, then the "
-        "missed objects by size. Green, solid: ground truth (thin: the picture's other objects). Red, dashed: "
-        "detection (thin: the one nearest to a missed object). Boxes are left, top, width, height in pixels."
-    )
-    return page("The worst mistakes", text, heads, rows)
+    return rows
 
 
 def _box_text(box_xywh: Box | None) -> str:

@@ -4,8 +4,6 @@ Figures are made without pyplot, so no window system is asked for and no global 
 Okabe and Ito (https://jfly.uni-koeln.de/color/), which colour-blind readers can tell apart.
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -16,17 +14,14 @@ from matplotlib.text import Text
 from numpy.typing import NDArray
 
 from mvdet.evaluation.metrics.coco import CocoMetrics
-from mvdet.evaluation.reports.sheet import percent
+from mvdet.evaluation.reports.text import percent, shorten
 
 COLOURS = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9")
+"""The colours of curves and bars."""
 MOST_CURVES = 10
+"""Classes that a plot of precision and recall shows."""
 MOST_CLASSES = 100
-_LONGEST_NAME = 24
-
-
-def shorten(name: str, longest: int = _LONGEST_NAME) -> str:
-    """A class name that fits beside a plot."""
-    return name if len(name) <= longest else f"{name[: longest - 1]}…"
+"""Classes that a confusion matrix shows."""
 
 
 def plot_precision_recall(file: Path, metrics: CocoMetrics) -> None:
@@ -113,7 +108,7 @@ def plot_confusion_matrix(
 
 
 def plot_class_confusion(file: Path, counts: NDArray[np.int64], class_names: Sequence[str], *, unit: str) -> None:
-    """The confusion matrix of a classifier, each row divided by its sum; more than 100 classes as above.
+    """The confusion matrix of a classifier, each row divided by its sum; of more than 100 classes, the rarest are one.
 
     Args:
         file: the PNG to write; its folder must exist.

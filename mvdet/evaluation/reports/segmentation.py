@@ -1,8 +1,5 @@
 """Everything the evaluation of a segmentation network leaves behind, in one folder, and the table for the terminal."""
 
-from __future__ import annotations
-
-import json
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -20,8 +17,9 @@ from mvdet.data.io.masks import IGNORE_INDEX, read_mask, write_mask
 from mvdet.evaluation.metrics.segmentation import SegmentationMetrics, confusion_matrix, segmentation_metrics
 from mvdet.evaluation.predict.drawing import draw_lines, draw_mask, legend_lines
 from mvdet.evaluation.predict.sources import mask_names, output_names
-from mvdet.evaluation.reports.plots import plot_bars, plot_class_confusion, shorten
-from mvdet.evaluation.reports.sheet import CONTACT_SHEET, INDEX, Panel, page, percent, write_sheet
+from mvdet.evaluation.reports.plots import plot_bars, plot_class_confusion
+from mvdet.evaluation.reports.sheet import Panel, write_page
+from mvdet.evaluation.reports.text import percent, shorten, table_lines, write_json
 from mvdet.evaluation.run.segmentation import SegmentedImage
 
 PREDICTIONS = "predictions"
@@ -82,7 +80,7 @@ def report_on_segmentation(
     output.mkdir(parents=True, exist_ok=True)
     content = metrics.as_dict()
     content["counts"]["images"] = len(judged)
-    (output / "metrics.json").write_text(json.dumps(content | settings, indent=2) + "\n", encoding="utf-8")
+    write_json(output / "metrics.json", content | settings)
     plot_bars(
         output / "per_class_iou.png",
         {name: one.iou for name, one in metrics.per_class.items()},
@@ -97,11 +95,9 @@ def report_on_segmentation(
 
 def format_segmentation(metrics: SegmentationMetrics) -> str:
     """The means and each class, in per cent with one decimal, `-` where there is no number."""
-    width = max(len("class"), *map(len, metrics.per_class))
-    lines = [f"mIoU {percent(metrics.mean_iou)}  pixel accuracy {percent(metrics.pixel_accuracy)}", ""]
-    lines.append(f"{'class':<{width}}  {'pixels':>10}  {'IoU':>6}")
-    lines += [f"{name:<{width}}  {one.pixels:>10}  {percent(one.iou):>6}" for name, one in metrics.per_class.items()]
-    return "\n".join(lines)
+    means = f"mIoU {percent(metrics.mean_iou)}  pixel accuracy {percent(metrics.pixel_accuracy)}"
+    rows = [(name, one.pixels, percent(one.iou)) for name, one in metrics.per_class.items()]
+    return "\n".join([means, "", *table_lines(("class", "pixels", "IoU"), (10, 6), rows)])
 
 
 def _write_worst(folder: Path, judged: Sequence[_Judged], names: Sequence[str], most: int) -> None:
@@ -118,14 +114,16 @@ def _write_worst(folder: Path, judged: Sequence[_Judged], names: Sequence[str], 
         panels += [("\ntruth", mask), ("\nprediction", prediction)]
         classes = ", ".join(f"{key} {percent(c.iou)}" for key, c in one.metrics.per_class.items() if c.iou is not None)
         rows.append((str(n), one.record.file, iou, percent(one.metrics.pixel_accuracy), classes))
-    folder.mkdir(parents=True, exist_ok=True)
-    write_sheet(folder / CONTACT_SHEET, panels, nothing="no image has a pixel that counts")
-    text = (
-        "The images with the lowest mean IoU over the classes that are in their mask or were found in them. Each is "
-        "shown as it is, under its true classes (white: pixels that do not count) and under those that were found."
+    write_page(
+        folder,
+        panels,
+        nothing="no image has a pixel that counts",
+        title="The worst images",
+        text="The images with the lowest mean IoU over the classes that are in their mask or were found in them. Each "
+        "is shown as it is, under its true classes (white: pixels that do not count) and under those that were found.",
+        heads=("", "picture", "mean IoU", "pixel accuracy", "IoU of each class"),
+        rows=rows,
     )
-    heads = ("", "picture", "mean IoU", "pixel accuracy", "IoU of each class")
-    (folder / INDEX).write_text(page("The worst images", text, heads, rows), encoding="utf-8")
 
 
 def _draw(axes: Axes, *, one: _Judged, class_names: Sequence[str], mask: str | None = None) -> None:

@@ -1,19 +1,11 @@
 """A contact sheet of captioned pictures, and a page that lists them."""
 
-from __future__ import annotations
-
 import html
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-
-
-def percent(value: float | None) -> str:
-    """A share in [0, 1] in per cent with one decimal, `-` where there is no number."""
-    return "-" if value is None else f"{100 * value:.1f}"
-
 
 CONTACT_SHEET = "contact_sheet.png"
 INDEX = "index.html"
@@ -23,8 +15,34 @@ Panel = tuple[str, Callable[[Axes], None]]
 """A caption of up to two lines, and what draws the picture."""
 
 
-def write_sheet(file: Path, panels: Sequence[Panel], *, nothing: str) -> None:
-    """Write the pictures as one PNG, six a row; `nothing` is what it says without any."""
+def write_page(
+    folder: Path,
+    panels: Sequence[Panel],
+    *,
+    nothing: str,
+    title: str,
+    text: str,
+    heads: Sequence[str],
+    rows: Sequence[Sequence[str]],
+) -> None:
+    """Write `contact_sheet.png`, and `index.html` that shows it above a table.
+
+    Args:
+        folder: is created where it is missing.
+        panels: the pictures of the sheet.
+        nothing: what the sheet says without any.
+        title: of the page.
+        text: what the page says above the sheet.
+        heads: of the table's columns.
+        rows: the table's cells, as plain text.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    _write_sheet(folder / CONTACT_SHEET, panels, nothing)
+    (folder / INDEX).write_text(_page(title, text, heads, rows), encoding="utf-8")
+
+
+def _write_sheet(file: Path, panels: Sequence[Panel], nothing: str) -> None:
+    """The pictures as one PNG, six a row."""
     rows = max(1, -(-len(panels) // COLUMNS))
     figure = Figure(figsize=(COLUMNS * 3.2, rows * 3.75), dpi=100, layout="constrained")
     grid = figure.subplots(rows, COLUMNS, squeeze=False)
@@ -39,13 +57,8 @@ def write_sheet(file: Path, panels: Sequence[Panel], *, nothing: str) -> None:
     figure.savefig(file, format="png")
 
 
-def page(title: str, text: str, heads: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    """An HTML page: the contact sheet that lies beside it, and a table.
-
-    Args:
-        title, text, heads: as they are to stand there.
-        rows: the table's cells.
-    """
+def _page(title: str, text: str, heads: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """An HTML page: the contact sheet that lies beside it, and a table."""
     cells = ("".join(f"<td>{html.escape(cell)}</td>" for cell in row) for row in rows)
     body = "\n".join(f"<tr>{row}</tr>" for row in cells)
     return f"""<!DOCTYPE html>

@@ -1,18 +1,42 @@
-"""The batches of an evaluation: every image once, in order, with a progress bar."""
+"""The batches of an evaluation, every image once and in order, and the device that they go to."""
 
-from __future__ import annotations
-
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from typing import Any
 
+import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 from tqdm import tqdm  # type: ignore[import-untyped]
 
 from mvdet.data.datasets.detection import collate, init_worker
-from mvdet.models.trained import TASK_NOUNS, TrainedClassifier, TrainedSegmenter, task_of
 
 Batch = tuple[Tensor | list[Tensor], list[dict[str, Tensor]]]
+
+
+def choose_device(name: str) -> torch.device:
+    """The device that a `--device` argument means: PyTorch's names, or "auto" for the fastest one that is there.
+
+    Raises:
+        ValueError: no such device, or not on this machine.
+    """
+    accelerator = torch.accelerator.current_accelerator() if torch.accelerator.is_available() else None
+    if name == "auto":
+        return accelerator or torch.device("cpu")
+    try:
+        device = torch.device(name)
+    except RuntimeError:
+        raise ValueError(f"unknown device {name!r}; auto, cpu, cuda, cuda:1, mps ... are known") from None
+    here = ["cpu"]
+    if accelerator is not None:
+        here += [accelerator.type, *(f"{accelerator.type}:{i}" for i in range(torch.accelerator.device_count()))]
+    if name not in here:
+        raise ValueError(f"device {name!r} is not on this machine; it has {', '.join(here)}")
+    return device
+
+
+def to_device(images: Tensor | list[Tensor], device: torch.device | str) -> Tensor | list[Tensor]:
+    """A batch, or each of a list of images, on a device."""
+    return images.to(device) if isinstance(images, Tensor) else [image.to(device) for image in images]
 
 
 def evaluation_batches(dataset: Dataset[Any], *, batch_size: int, workers: int, description: str) -> Iterator[Batch]:
@@ -39,48 +63,3 @@ def evaluation_batches(dataset: Dataset[Any], *, batch_size: int, workers: int, 
         if not str(error).startswith("Caught ValueError in DataLoader worker"):
             raise
         raise ValueError(str(error).rstrip().splitlines()[-1].removeprefix("ValueError: ")) from None
-
-
-_MOST_NAMES = 30  # in a message
-
-
-def match_names(model_names: Sequence[str], data_names: Sequence[str], *, model: str) -> tuple[int, ...]:
-    """Where the data set has each of the model's classes, found by name.
-
-    Args:
-        model_names: of the model's outputs, in their order.
-        data_names: the same names, in any order.
-        model: what the message calls the model.
-
-    Raises:
-        ValueError: a class is missing on either side, or a name occurs twice; names both sets.
-    """
-    both = f"the {model}'s are {_listed(model_names)}; the data set's are {_listed(data_names)}"
-    if len(set(data_names)) < len(data_names) or len(set(model_names)) < len(model_names):
-        raise ValueError(f"two classes have the same name: {both}")
-    mine, theirs = set(model_names), set(data_names)
-    for side, missing in ((model, theirs - mine), ("data set", mine - theirs)):
-        if missing:
-            raise ValueError(f"classes that the {side} does not have: {_listed(sorted(missing))}; {both}")
-    places = {name: place for place, name in enumerate(data_names)}
-    return tuple(places[name] for name in model_names)
-
-
-def match_numbers(trained: TrainedClassifier | TrainedSegmenter, data_names: Sequence[str]) -> tuple[int, ...]:
-    """The data set's class number of each of a model's: by name, or by order where the model does not know its names.
-
-    Raises:
-        ValueError: another number of classes, or, where the model knows its names, others; names both.
-    """
-    noun = TASK_NOUNS[task_of(trained)]
-    if len(trained.class_names) != len(data_names):
-        counts = f"the {noun} has {len(trained.class_names)} classes, the data set {len(data_names)}"
-        raise ValueError(f"{counts}: {_listed(trained.class_names)}; {_listed(data_names)}")
-    if not trained.has_names:
-        return tuple(range(len(data_names)))
-    return match_names(trained.class_names, data_names, model=noun)
-
-
-def _listed(names: Sequence[str]) -> str:
-    more = len(names) - _MOST_NAMES
-    return ", ".join(names[:_MOST_NAMES]) + (f" and {more} more" if more > 0 else "")

@@ -1,7 +1,6 @@
 """A classifier at work: on a batch, and on a whole data set."""
 
-from __future__ import annotations
-
+from collections.abc import Sequence
 from functools import partial
 from typing import Any
 
@@ -11,12 +10,13 @@ from torch import Tensor, nn
 from mvdet.data.datasets.classification import ClassificationDataset, stack_labels
 from mvdet.data.transforms.classification import eval_transform
 from mvdet.evaluation.metrics.classification import ClassifiedImage
-from mvdet.evaluation.run.batches import evaluation_batches, match_numbers
+from mvdet.evaluation.run.batches import evaluation_batches
+from mvdet.evaluation.run.class_matching import match_numbers
 from mvdet.models.inputs import as_input
 from mvdet.models.trained import TrainedClassifier
 
-MOST = 5
-"""Of the classes that are kept of each image."""
+MOST_CLASSES = 5
+"""The number of classes that are kept of each image."""
 
 
 def classifier_transform(classifier: TrainedClassifier, size: tuple[int, int] | None = None) -> partial[Any]:
@@ -36,7 +36,7 @@ def classify_batch(
         device: where the model is.
 
     Returns:
-        Class numbers and probabilities, of each image five, or all where there are fewer classes.
+        The class numbers and the probabilities of each image: five, or all where there are fewer classes.
 
     Raises:
         ValueError: a logit is NaN.
@@ -45,8 +45,18 @@ def classify_batch(
         logits = model(as_input(images.to(device))).float()  # [B, K]
         if logits.isnan().any():
             raise ValueError("the classifier's outputs are NaN")
-        best = logits.topk(min(MOST, logits.shape[1]), dim=1).indices  # [B, 5]
+        best = logits.topk(min(MOST_CLASSES, logits.shape[1]), dim=1).indices  # [B, 5]
         return best.tolist(), logits.softmax(dim=1).gather(1, best).tolist()
+
+
+def scored_classes(
+    classes: Sequence[int], scores: Sequence[float], class_names: Sequence[str]
+) -> list[dict[str, str | int | float]]:
+    """The classes of an image as json has them: number, name and score of each, best first."""
+    return [
+        {"label": label, "class_name": class_names[label], "score": round(score, 4)}
+        for label, score in zip(classes, scores, strict=True)
+    ]
 
 
 def run_classifier(

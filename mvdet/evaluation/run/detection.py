@@ -1,6 +1,4 @@
-"""A detector at work on a data set: its detections as COCO results."""
-
-from __future__ import annotations
+"""A detector at work: on a batch, and on a whole data set, as COCO results."""
 
 from collections.abc import Sequence
 
@@ -9,30 +7,10 @@ from torch import Tensor, nn
 
 from mvdet.data.datasets.detection import DetectionDataset
 from mvdet.evaluation.results import Result, to_results
-from mvdet.evaluation.run.batches import evaluation_batches, match_names
+from mvdet.evaluation.run.batches import evaluation_batches, to_device
+from mvdet.evaluation.run.class_matching import match_names
 from mvdet.models.inputs import detect
 from mvdet.models.trained import TrainedDetector
-
-
-def choose_device(name: str) -> torch.device:
-    """The device that a `--device` argument means: PyTorch's names, or "auto" for the fastest one that is there.
-
-    Raises:
-        ValueError: no such device, or not on this machine.
-    """
-    accelerator = torch.accelerator.current_accelerator() if torch.accelerator.is_available() else None
-    if name == "auto":
-        return accelerator or torch.device("cpu")
-    try:
-        device = torch.device(name)
-    except RuntimeError:
-        raise ValueError(f"unknown device {name!r}; auto, cpu, cuda, cuda:1, mps ... are known") from None
-    here = ["cpu"]
-    if accelerator is not None:
-        here += [accelerator.type, *(f"{accelerator.type}:{i}" for i in range(torch.accelerator.device_count()))]
-    if name not in here:
-        raise ValueError(f"device {name!r} is not on this machine; it has {', '.join(here)}")
-    return device
 
 
 def match_classes(class_names: Sequence[str], dataset: DetectionDataset) -> tuple[int, ...]:
@@ -47,6 +25,24 @@ def match_classes(class_names: Sequence[str], dataset: DetectionDataset) -> tupl
     """
     places = match_names(class_names, dataset.class_names, model="detector")
     return tuple(dataset.category_ids[place] for place in places)
+
+
+def detect_batch(
+    model: nn.Module, images: Tensor | list[Tensor], sizes: Sequence[tuple[int, int]], device: torch.device | str
+) -> list[dict[str, Tensor]]:
+    """Detections in the pixels of the stored images, without gradients; see `mvdet.models.inputs.detect`.
+
+    Args:
+        model: a detector in evaluation mode, on the device.
+        images: uint8, [B, 3, H, W] or a list of [3, H, W].
+        sizes: height and width of each image as it is stored.
+        device: where the model is.
+
+    Returns:
+        `boxes` (xyxy, pixels), `labels` and `scores` of each image, on the device.
+    """
+    with torch.inference_mode():
+        return detect(model, to_device(images, device), sizes)
 
 
 def run_detector(
@@ -84,16 +80,3 @@ def run_detector(
         for target, detections in zip(targets, found, strict=True):
             results += to_results(int(target["image_id"]), detections, category_ids)
     return results
-
-
-def detect_batch(
-    model: nn.Module, images: Tensor | list[Tensor], sizes: Sequence[tuple[int, int]], device: torch.device | str
-) -> list[dict[str, Tensor]]:
-    """`mvdet.models.inputs.detect` on a device, without gradients."""
-    with torch.inference_mode():
-        return detect(model, to_device(images, device), sizes)
-
-
-def to_device(images: Tensor | list[Tensor], device: torch.device | str) -> Tensor | list[Tensor]:
-    """A batch, or each of a list of images, on a device."""
-    return images.to(device) if isinstance(images, Tensor) else [image.to(device) for image in images]

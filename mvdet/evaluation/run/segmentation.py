@@ -1,7 +1,5 @@
 """A segmentation network at work: on a batch, and on a whole data set."""
 
-from __future__ import annotations
-
 import copy
 import math
 from collections.abc import Callable, Iterator, Sequence
@@ -13,18 +11,25 @@ from torch.nn import functional as F
 
 from mvdet.data.datasets.segmentation import MaskRecord, SegmentationDataset
 from mvdet.evaluation.metrics.segmentation import predicted_labels
-from mvdet.evaluation.run.batches import evaluation_batches, match_numbers
-from mvdet.evaluation.run.detection import to_device
+from mvdet.evaluation.run.batches import evaluation_batches, to_device
+from mvdet.evaluation.run.class_matching import match_numbers
 from mvdet.models.inputs import as_input
 from mvdet.models.trained import TrainedSegmenter
 
 Stride = tuple[int, int]
+"""Rows and columns from one window to the next."""
 
 
 def window_starts(length: int, window: int, stride: int) -> list[int]:
-    """Where windows begin along a side of `length`, at least that of one window: at 0, `stride` apart, the last at the
-    end, so that every pixel is covered; closer than `stride` to the one before where the length is no whole number of
-    strides.
+    """Where windows begin along a side, so that they cover every pixel of it.
+
+    The first begins at 0, the others `stride` apart; the last ends where the side does, and lies closer to the one
+    before where the length is no whole number of strides.
+
+    Args:
+        length: of the side in pixels, at least that of a window.
+        window: length of a window in pixels.
+        stride: pixels from one window to the next.
     """
     return [*range(0, length - window, stride), length - window]
 
@@ -140,7 +145,8 @@ def segment_batch(
     """
 
     def logits_of(inputs: Tensor) -> Tensor:
-        return model(inputs, upsample=False)["out"]
+        logits: Tensor = model(inputs, upsample=False)["out"]
+        return logits
 
     with torch.inference_mode():
         inputs = as_input(to_device(images, device))

@@ -1,6 +1,4 @@
-"""Classifiers and segmentation networks on pictures and videos. Detectors: test_prediction.py."""
-
-from __future__ import annotations
+"""Classifiers and segmentation networks on pictures and videos. Detectors: test_run.py."""
 
 import json
 from collections.abc import Callable

@@ -1,7 +1,5 @@
 """Pictures and videos in, annotated copies and json out."""
 
-from __future__ import annotations
-
 import json
 from collections.abc import Callable
 from pathlib import Path

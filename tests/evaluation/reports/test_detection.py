@@ -3,7 +3,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from PIL import Image
 
 from mvdet.evaluation.metrics.coco import evaluate_coco
 from mvdet.evaluation.reports.detection import evaluate_results_file, format_table, write_report
@@ -12,15 +11,6 @@ pytest.importorskip("matplotlib")
 
 Json = dict[str, Any]
 FILES = {"results.json", "metrics.json", "precision_recall.png", "confusion_matrix.png"}
-
-
-@pytest.fixture
-def images(tmp_path: Path) -> Path:
-    folder = tmp_path / "images"
-    folder.mkdir()
-    for n in (5, 2, 9):
-        Image.new("RGB", (200, 100), "white").save(folder / f"{n}.png")
-    return folder
 
 
 @pytest.mark.parametrize("detections", [0, 3])

@@ -14,16 +14,6 @@ Json = dict[str, Any]
 CAT, DOG = 3, 7
 
 
-@pytest.fixture
-def images(tmp_path: Path) -> Path:
-    """A folder with the pictures of `truth`, white."""
-    folder = tmp_path / "images"
-    folder.mkdir()
-    for n in (5, 2, 9):
-        Image.new("RGB", (200, 100), "white").save(folder / f"{n}.png")
-    return folder
-
-
 def matched(truth: Json, *detections: tuple[int, int, list[float], float]) -> Matching:
     keys = ("image_id", "category_id", "bbox", "score")
     results = [dict(zip(keys, values, strict=True)) for values in detections]

@@ -1,7 +1,5 @@
 """A detector on a whole data set."""
 
-from __future__ import annotations
-
 import json
 from collections.abc import Callable
 from dataclasses import replace
@@ -10,7 +8,6 @@ from typing import Any
 
 import numpy as np
 import pytest
-import torch
 from numpy.typing import NDArray
 from PIL import Image
 
@@ -18,7 +15,7 @@ from mvdet.data.datasets.coco import CocoDetection
 from mvdet.data.transforms.detection import eval_transform
 from mvdet.evaluation.metrics.coco import evaluate_coco
 from mvdet.evaluation.reports.detection import format_tables, report_on_dataset
-from mvdet.evaluation.run.detection import choose_device, match_classes, run_detector
+from mvdet.evaluation.run.detection import match_classes, run_detector
 from mvdet.models.trained import TrainedDetector
 
 BOXES = [(10, 20, 110, 70), (100, 5, 150, 100), (30, 30, 60, 60)]
@@ -98,12 +95,3 @@ def test_the_report(folder: Path, red_detector: TrainedDetector, tmp_path: Path)
     written = {path.relative_to(tmp_path / "out").as_posix() for path in (tmp_path / "out").rglob("*")}
     assert written >= {"results.json", "metrics.json", "mistakes/contact_sheet.png", "precision_recall.png"}
     assert format_tables(coco, voc).splitlines()[-1].split() == ["red", "3", "100.0", "100.0"]
-
-
-def test_devices() -> None:
-    assert choose_device("cpu") == torch.device("cpu")
-    assert choose_device("auto").type in ("cpu", "cuda", "mps", "xpu")
-    with pytest.raises(ValueError, match="unknown device 'gpu'"):
-        choose_device("gpu")
-    with pytest.raises(ValueError, match="device 'cuda:99' is not on this machine; it has cpu"):
-        choose_device("cuda:99")

@@ -1,13 +1,26 @@
-"""Windows over an image: every pixel covered, the mean where they overlap."""
+"""Windows over an image, and segmentation networks on data sets whose classes are numbered in another way."""
 
 from collections.abc import Callable
+from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
+from PIL import Image
 from torch import Tensor, nn
 
 from mvdet import create_model
-from mvdet.evaluation.run.segmentation import default_stride, segment_batch, sliding_window_logits, window_starts
+from mvdet.data.datasets.masks import FolderSegmentation
+from mvdet.data.io.masks import read_mask, write_mask
+from mvdet.data.transforms.segmentation import eval_transform as mask_transform
+from mvdet.evaluation.run.segmentation import (
+    default_stride,
+    run_segmenter,
+    segment_batch,
+    sliding_window_logits,
+    window_starts,
+)
+from mvdet.models.trained import TrainedSegmenter
 
 
 @pytest.mark.parametrize("length", range(6, 30))
@@ -92,3 +105,42 @@ def test_results_have_the_stored_size(network: nn.Module) -> None:
 def test_what_cannot_be(options: dict, message: str) -> None:
     with pytest.raises(ValueError, match=message):
         sliding_window_logits(lambda x: x, torch.zeros(1, 1, 8, 8), **options)
+
+
+@pytest.fixture
+def masks(tmp_path: Path, colours: dict[str, tuple[int, int, int]]) -> FolderSegmentation:
+    """Two pictures of different sizes, red, green and blue in stripes, with their masks; blue is 0, red 1, green 2."""
+    for kind in ("images", "masks"):
+        (tmp_path / kind).mkdir()
+    for name, height, width in (("a", 24, 30), ("b", 40, 24)):
+        labels = np.arange(width, dtype=np.uint8)[None].repeat(height, axis=0) * 3 // width
+        write_mask(tmp_path / "masks" / f"{name}.png", labels.astype(np.uint8))
+        palette = np.array([colours["blue"], colours["red"], colours["green"]], np.uint8)
+        Image.fromarray(palette[labels]).save(tmp_path / "images" / f"{name}.png")
+    return FolderSegmentation(
+        tmp_path / "images", tmp_path / "masks", ("blue", "red", "green"), train=False, transform=mask_transform
+    )
+
+
+@pytest.mark.parametrize("sliding_window", [False, True])
+def test_classes_are_found_by_name(masks: FolderSegmentation, sliding_window: bool, brightest: type[nn.Module]) -> None:
+    segmenter = TrainedSegmenter(brightest(pixels=True).eval(), ("red", "green", "blue"), (24, 24))
+    found = list(run_segmenter(segmenter, masks, sliding_window=sliding_window))
+    assert [one.record.image_id for one in found] == [1, 2]
+    for one in found:
+        wrong = one.labels != one.mask
+        assert one.labels.shape == read_mask(one.record.mask_file, 3).shape
+        assert float(wrong.float().mean()) < 0.05  # where stripes meet, the picture was resized
+        if sliding_window:
+            assert not wrong.any()
+    assert (masks.size, masks.transform) == ((512, 512), mask_transform)
+
+
+def test_data_sets_that_cannot_be_evaluated(masks: FolderSegmentation, brightest: type[nn.Module]) -> None:
+    segmenter = TrainedSegmenter(brightest(pixels=True), ("red", "green", "blue"), (24, 24))
+    masks.transform = None
+    with pytest.raises(ValueError, match="whole images are resized by the data set's transform, it has none"):
+        next(run_segmenter(segmenter, masks))
+    masks.train = True
+    with pytest.raises(ValueError, match="masks are evaluated on a data set made with train=False"):
+        next(run_segmenter(segmenter, masks))
