@@ -49,4 +49,4 @@ def test_a_small_one(tmp_path: Path) -> None:
     assert [(run.sampler, run.seed, set(run.accuracy)) for run in runs] == [
         ("fixed", 3, {32, 64}), ("multi-scale", 3, {32, 64}),
     ]  # fmt: skip
-    assert all(run.steps > 1 and run.epoch_seconds > 0 for run in runs)
+    assert all(run.steps >= 1 and run.epoch_seconds > 0 for run in runs)
