@@ -15,7 +15,7 @@ from pathlib import Path
 from mvdet.evaluation.predict.predictors import SCORE_THRESHOLD
 from mvdet.evaluation.predict.run import predict
 from mvdet.evaluation.run.batches import choose_device
-from mvdet.models.trained import find_model, task_of
+from mvdet.models.trained import find_model
 from mvdet.tasks import DETECTION
 
 
@@ -36,7 +36,7 @@ def main() -> None:
         )
     except (ValueError, OSError) as error:
         sys.exit(f"error: {error}")
-    objects = f"{result.objects} objects in " if task_of(model) == DETECTION.name else ""
+    objects = f"{result.objects} objects in " if model.task is DETECTION else ""
     print(f"{objects}{result.files} files; see {result.json}")
     for problem in result.problems:
         print(f"error: {problem}", file=sys.stderr)

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from pycocotools import mask as mask_api
 from torch import Tensor
 
 from mvdet.data.io.boxes import bbox_fault, is_finite_number, is_whole_number
@@ -217,8 +218,6 @@ def _entry_problem(entry: Mapping[str, Any], ground_truth: GroundTruth, iou_type
 
 
 def _measured(mask: Mapping[str, Any]) -> Result:
-    from pycocotools import mask as mask_api
-
     return {
         "segmentation": dict(mask),
         "bbox": mask_api.toBbox(mask).tolist(),

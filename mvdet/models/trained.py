@@ -213,11 +213,6 @@ def load_checkpoint(checkpoint: str | Path, *, task: str | None = None) -> Train
     return _TRAINED[found.name].of_checkpoint(model.eval(), known)
 
 
-def task_of(trained: TrainedModel) -> str:
-    """The name of its task: "classification", "detection" or "segmentation"."""
-    return trained.task.name
-
-
 def _published(name: str) -> PublishedWeights | None:
     """The published file that a full name, or the name of a model, means."""
     if name in manifest():

@@ -29,8 +29,8 @@ from mvdet.evaluation.run.batches import choose_device
 from mvdet.evaluation.run.classification import run_classifier
 from mvdet.evaluation.run.detection import run_detector
 from mvdet.evaluation.run.segmentation import run_segmenter
-from mvdet.models.trained import find_model, task_of
-from mvdet.tasks import CLASSIFICATION, DETECTION, SEGMENTATION, TASKS, Task
+from mvdet.models.trained import find_model
+from mvdet.tasks import CLASSIFICATION, DETECTION, SEGMENTATION, Task
 from mvdet.training.classification import ClassificationRecipe, classification_dataset
 from mvdet.training.detection import SSDLiteRecipe, detection_dataset
 from mvdet.training.recipe import TrainingRecipe, read_settings
@@ -170,7 +170,7 @@ def evaluate(arguments: Mapping[str, Any], run_yolo: YoloRunner) -> str:
     # ultralytics reads its own files, when the data set is there
     is_yolo = Path(given["model"]).is_file() and is_ultralytics_file(given["model"])
     model: Any = None if is_yolo else find_model(given["model"])
-    task = DETECTION if model is None else TASKS[task_of(model)]
+    task = DETECTION if model is None else model.task
     _refuse(given, _NOT_OF_TASK[task.name], f"a {task.noun}, which {given['model']} is")
     options = ModelEvaluation(**given)
     if options.data_format not in task.data_formats:

@@ -7,27 +7,23 @@ from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
 
 from mvdet.class_names import VOC_SEGMENTATION_CLASSES
 from mvdet.data.datasets.base import Target
 from mvdet.data.datasets.masks import FolderSegmentation
 from mvdet.data.datasets.segmentation import SegmentationDataset
 from mvdet.data.datasets.voc import VocSegmentation
-from mvdet.data.io.masks import IGNORE_INDEX
 from mvdet.data.io.voc import split_or_image_sets
 from mvdet.data.shapes.dataset import SEMANTIC_CLASSES, generate
 from mvdet.data.transforms.segmentation import eval_transform, train_transform
 from mvdet.evaluation.metrics.segmentation import confusion_matrix, predicted_labels, segmentation_metrics
+from mvdet.heads.deeplabv3 import PUBLISHED_AUX_LOSS, pixel_cross_entropy
 from mvdet.models.deeplabv3 import DeepLabV3
 from mvdet.models.inputs import as_input
 from mvdet.models.registry import create_model
 from mvdet.tasks import SEGMENTATION
 from mvdet.training.recipe import SHAPES_FOLDER, TrainingRecipe, one_split, setting
 from mvdet.training.task import TrainingTask
-
-PUBLISHED_AUX_LOSS = 0.4
-"""Weight of the auxiliary head's loss (ml-cvnets, config/segmentation/pascal_voc/deeplabv3_mobilevitv2.yaml)."""
 
 _MASK_FOLDER = "SegmentationClass"
 _CLASS_FILE = "classes.txt"
@@ -118,17 +114,6 @@ def segmentation_dataset(recipe: SegmentationRecipe, *, train: bool) -> Segmenta
     augmented = partial(train_transform, scale=recipe.scale, photometric=recipe.photometric, flip=recipe.flip)
     options = recipe.dataset_options(augmented if train else eval_transform, train=train)
     return READERS[recipe.data_format](recipe, recipe.train_split if train else recipe.val_split, options)
-
-
-def pixel_cross_entropy(logits: Tensor, masks: Tensor) -> Tensor:
-    """Mean over the pixels that count; 0 where none does.
-
-    Args:
-        logits: [B, classes, H, W].
-        masks: [B, H, W] int64, 255 where a pixel does not count.
-    """
-    total = F.cross_entropy(logits.float(), masks, ignore_index=IGNORE_INDEX, reduction="sum")
-    return total / (masks != IGNORE_INDEX).sum().clamp(min=1)
 
 
 class SegmentationTask(TrainingTask):

@@ -17,8 +17,8 @@ from mvdet.models.trained import (
     TrainedSegmenter,
     find_model,
     load_checkpoint,
-    task_of,
 )
+from mvdet.tasks import SEGMENTATION
 
 
 @pytest.fixture
@@ -105,7 +105,7 @@ def test_checkpoints_of_training(tmp_path: Path) -> None:
     about = {"name": "deeplabv3_mobilevit_xxs", "size": [64, 96], "options": options}
     path = save(tmp_path / "b.ckpt", {"model": about, "class_names": ["x", "y"]}, model)
     segmenter = find_model(path)
-    assert task_of(segmenter) == "segmentation"
+    assert segmenter.task is SEGMENTATION
     image = torch.rand(1, 3, 64, 64)
     assert torch.equal(segmenter.model(image)["out"], model.eval()(image)["out"])
     with pytest.raises(ValueError, match=r"b\.ckpt: weights for segmentation, not for detection"):

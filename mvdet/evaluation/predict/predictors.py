@@ -18,8 +18,8 @@ from mvdet.evaluation.predict.drawing import DetectedObject, draw_detections, dr
 from mvdet.evaluation.run.classification import classifier_transform, classify_batch, scored_classes
 from mvdet.evaluation.run.detection import detect_batch
 from mvdet.evaluation.run.segmentation import segment_batch
-from mvdet.models.trained import TrainedClassifier, TrainedDetector, TrainedModel, TrainedSegmenter, task_of
-from mvdet.tasks import CLASSIFICATION, DETECTION, SEGMENTATION, TASKS
+from mvdet.models.trained import TrainedClassifier, TrainedDetector, TrainedModel, TrainedSegmenter
+from mvdet.tasks import CLASSIFICATION, DETECTION, SEGMENTATION
 
 SCORE_THRESHOLD = 0.3
 """The lowest score of a detection that is shown, unless the caller says otherwise."""
@@ -207,7 +207,7 @@ def make_predictor(
     Raises:
         ValueError: a threshold out of range, or an argument that is of another task.
     """
-    task = TASKS[task_of(trained)]
+    task = trained.task
     options: dict[str, Any] = {} if score_threshold is None else {"score_threshold": score_threshold}
     if sliding_window:
         options["sliding_window"] = True

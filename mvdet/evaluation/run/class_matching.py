@@ -2,8 +2,7 @@
 
 from collections.abc import Sequence
 
-from mvdet.models.trained import TrainedClassifier, TrainedSegmenter, task_of
-from mvdet.tasks import TASKS
+from mvdet.models.trained import TrainedClassifier, TrainedSegmenter
 from mvdet.wording import listed
 
 _MOST_NAMES = 30  # in a message
@@ -37,7 +36,7 @@ def match_numbers(trained: TrainedClassifier | TrainedSegmenter, data_names: Seq
     Raises:
         ValueError: another number of classes, or, where the model knows its names, others; names both.
     """
-    noun = TASKS[task_of(trained)].noun
+    noun = trained.task.noun
     if len(trained.class_names) != len(data_names):
         counts = f"the {noun} has {len(trained.class_names)} classes, the data set {len(data_names)}"
         raise ValueError(f"{counts}: {listed(trained.class_names, _MOST_NAMES)}; {listed(data_names, _MOST_NAMES)}")
