@@ -246,19 +246,6 @@ def test_compiled_training_and_inference_have_no_graph_breaks(
         assert all(difference(x, y) < 1e-5 for x, y in zip(compiled(images), backbone(images), strict=True))
 
 
-@pytest.mark.slow
-@one_of_each_version
-def test_inductor_compiles_the_fused_network(name: str, difference: Difference, randomise: Randomise) -> None:
-    torch.compiler.reset()
-    backbone = create_backbone(name).eval()
-    randomise(backbone)
-    backbone.fuse()
-    images = torch.rand(1, 3, 64, 64)
-    with torch.inference_mode():
-        compiled = torch.compile(backbone, fullgraph=True)
-        assert all(difference(x, y) < 1e-4 for x, y in zip(compiled(images), backbone(images), strict=True))
-
-
 @one_of_each_version
 def test_odd_maps_are_stretched_as_apple_does(name: str) -> None:
     """At stride 32 a 96-pixel image has a 3x3 map: it must be attended to as 4x4, not cut or padded to even."""

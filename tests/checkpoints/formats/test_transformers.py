@@ -10,7 +10,7 @@ from mvdet import create_backbone, create_model, list_backbones
 from mvdet.backbones import VARIANTS
 from mvdet.benchmarks.rivals import transformers_config
 from mvdet.checkpoints import convert_state_dict, export_state_dict
-from mvdet.checkpoints.formats.mvdet import OWN
+from mvdet.checkpoints.formats.mvdet import MVDET
 from mvdet.checkpoints.formats.transformers import TRANSFORMERS
 from mvdet.checkpoints.identify import count_classes, find_task
 
@@ -102,7 +102,7 @@ def test_segmentation_keys_are_written_back_equal(name: str) -> None:
     theirs = kind[spec.version](transformers_config(name, num_labels=5)).state_dict()
     ours, leftovers = TRANSFORMERS.read(theirs)
     assert leftovers == []
-    assert OWN.read(ours)[1] == []
+    assert MVDET.read(ours)[1] == []
     assert (find_task(ours), count_classes(ours)) == ("segmentation", 5)
     back = TRANSFORMERS.write(ours, spec, "segmentation")
     assert back.keys() == theirs.keys()
