@@ -17,6 +17,7 @@ CHECKPOINT_PATHS = (
     "mvdet.backbones.variants.VariantSpec",
     "mvdet.backbones.variants.StageSpec",
     "mvdet.backbones.pyramid.MobileViTBackbone",
+    "mvdet.backbones.cpu.CPUInvertedResidual",
     "mvdet.backbones.layers.BatchNorm2d",
     "mvdet.backbones.layers.Conv2d",
     "mvdet.backbones.layers.ConvNormAct",

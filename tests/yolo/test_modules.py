@@ -76,6 +76,16 @@ def test_checkpoints_hold_only_classes_that_are_allowed(
         assert difference(checkpoint["model"](images)[0], model(images)[0]) < 1e-5
 
 
+@pytest.mark.parametrize("backbone", BACKBONES)
+def test_a_fused_model_loads_in_restricted_mode(backbone: str, tmp_path: Path) -> None:
+    model = model_on(backbone).fuse(verbose=False)
+    torch.save({"model": model}, tmp_path / "fused.pt")
+    checkpoint, _ = torch_safe_load(tmp_path / "fused.pt", safe_only=True)
+    images = torch.rand(1, 3, 64, 64)
+    with torch.no_grad():
+        assert torch.equal(checkpoint["model"](images)[0], model(images)[0])
+
+
 def test_freezing_the_backbone_row_freezes_all_of_it() -> None:
     model = model_on("mobilevit_xxs")
     frozen = [name for name, _ in model.named_parameters() if "model.0." in name]  # the rule of `freeze=1`

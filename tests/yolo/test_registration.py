@@ -43,7 +43,8 @@ def test_the_old_checkpoint_holds_every_class(old_checkpoint: Path) -> None:
     with zipfile.ZipFile(old_checkpoint) as archive:
         pickled = archive.read(next(name for name in archive.namelist() if name.endswith("/data.pkl")))
     named = {str(value).replace(" ", ".") for op, value, _ in pickletools.genops(pickled) if op.name == "GLOBAL"}
-    assert {name for name in named if name.startswith("mvdet.")} == set(CHECKPOINT_PATHS)
+    later = {"mvdet.backbones.cpu.CPUInvertedResidual"}  # of fused networks, since the version after that file's
+    assert {name for name in named if name.startswith("mvdet.")} == set(CHECKPOINT_PATHS) - later
 
 
 @pytest.mark.parametrize("safe_only", [True, False])
