@@ -9,10 +9,10 @@ from mvdet.data.formats.classes import find_classes
 from mvdet.data.formats.coco import find_coco
 from mvdet.data.formats.drawn import find_labelme, find_via
 from mvdet.data.formats.layout import Recognised
+from mvdet.data.formats.listing import visible
 from mvdet.data.formats.masks import find_folders
 from mvdet.data.formats.voc import find_boxes, find_masks
 from mvdet.data.formats.yolo import find_yolo
-from mvdet.data.io.listing import visible
 from mvdet.wording import listed
 
 Finder = Callable[[Path], Recognised | None]
@@ -30,7 +30,7 @@ FINDERS: Mapping[str, Mapping[str, Finder]] = {
 }
 """By task and data format, in the order in which they are preferred where several describe the same images."""
 
-LAYOUTS = {
+_DETECTION_LAYOUTS = {
     "coco": "COCO (json files with images)",
     "yolo": "YOLO (data.yaml)",
     "voc": "VOC (XML files beside the images or in Annotations)",
@@ -38,10 +38,11 @@ LAYOUTS = {
     "via": "VIA (via_region_data.json)",
 }
 _LAYOUTS_OF_TASK = {
-    "detection": listed(LAYOUTS.values()),
+    "detection": ", ".join(_DETECTION_LAYOUTS.values()),
     "segmentation": "VOC (JPEGImages, SegmentationClass), images and masks in folders (images/train, masks/train)",
     "classification": "a folder of images for each class, in train and val or without splits",
 }
+_MOST_SUFFIXES = 5  # in a message
 _WRAPPERS = 3  # folders with nothing but one folder in them, as unpacked archives have
 
 
@@ -74,14 +75,15 @@ def recognise(root: str | Path, task: str | None = None, data_format: str | None
                 return replace(_one(folder, found), task=name)
     if problems:
         raise problems[0]
-    what = listed(f"a data set for {name} ({_LAYOUTS_OF_TASK[name]})" for name in tasks)
-    asked = "" if data_format is None else f" in the format {data_format}"
-    raise FileNotFoundError(f"{root}: not {what}{asked}; it holds {_content(root)}")
+    asked = "" if data_format is None else f"{data_format} "
+    known = "; ".join(f"for {name}: {_LAYOUTS_OF_TASK[name]}" for name in tasks)
+    raise FileNotFoundError(f"{root}: no {asked}data set found, it holds {_content(root)}; understood are {known}")
 
 
 def _found(folder: Path, finders: Mapping[str, Finder]) -> tuple[list[Recognised], list[Exception]]:
     """What the finders make of a folder, and what they say is wrong with it."""
-    found, problems = [], []
+    found: list[Recognised] = []
+    problems: list[Exception] = []
     for find in finders.values():
         try:
             one = find(folder)
@@ -97,7 +99,9 @@ def _one(root: Path, found: list[Recognised]) -> Recognised:
     first, *others = found
     folders = _image_folders(first)
     for other in others:
-        if not any(a == b or a.is_relative_to(b) or b.is_relative_to(a) for a in folders for b in _image_folders(other)):
+        if not any(
+            a == b or a.is_relative_to(b) or b.is_relative_to(a) for a in folders for b in _image_folders(other)
+        ):
             formats = " and ".join(one.data_format for one in found)
             raise ValueError(
                 f"{root}: both {formats} fit, for images in {listed(map(str, folders))} and in "
@@ -107,7 +111,7 @@ def _one(root: Path, found: list[Recognised]) -> Recognised:
 
 
 def _image_folders(one: Recognised) -> list[Path]:
-    return sorted({place.images.resolve() for place in one.places(one.train)})
+    return sorted({place.images.resolve() for places in one.splits.values() for place in places})
 
 
 def _with_wrapped(root: Path) -> list[Path]:
@@ -126,5 +130,5 @@ def _content(root: Path) -> str:
     folders = [path.name for path in entries if path.is_dir()]
     files = Counter(path.suffix.lower() or path.name for path in entries if path.is_file())
     parts = [f"the folders {listed(folders)}"] if folders else []
-    parts += [f"{count} {suffix} files" for suffix, count in files.most_common(5)]
+    parts += [f"{count} x {suffix}" for suffix, count in files.most_common(_MOST_SUFFIXES)]
     return ", ".join(parts) or "nothing"

@@ -107,6 +107,16 @@ class RecordDataset(Dataset[Sample], ABC, Generic[AnyRecord, Loaded, AnyTransfor
         other.transform, other._transforms, other.size = transform, {}, _checked_size(size)
         return other
 
+    def restricted(self, indices: Sequence[int]) -> Self:
+        """The same data set with some of its images only, in the order of the indices."""
+        other = copy.copy(self)
+        other.records = self._records_at(indices)
+        other._unreadable = _shared(self._unreadable[list(indices)])
+        return other
+
+    def _records_at(self, indices: Sequence[int]) -> Sequence[AnyRecord]:
+        return [self.records[index] for index in indices]
+
     def summary(self) -> str:
         """What was left out, of the annotations and of the files that turned out unreadable since."""
         unreadable = int(self._unreadable.sum())

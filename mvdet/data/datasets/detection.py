@@ -141,6 +141,9 @@ class DetectionDataset(RecordDataset[ImageRecord, NDArray[np.uint8], Transform])
         names = distinct_names(dict(zip(self.category_ids, self.class_names, strict=True)))
         return GroundTruth(self.bad_data.source, images, names, tuple(objects))
 
+    def _records_at(self, indices: Sequence[int]) -> Records:
+        return Records([self.records[index] for index in indices])
+
     def _load(self, record: ImageRecord) -> NDArray[np.uint8]:
         image = read_image(record.file)
         check_size(record.file, (image.shape[1], image.shape[0]), (record.width, record.height))

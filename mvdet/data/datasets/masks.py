@@ -5,8 +5,10 @@ from pathlib import Path
 
 from mvdet.data.datasets.base import Size, TransformFactory
 from mvdet.data.datasets.segmentation import MaskRecord, SegmentationDataset
+from mvdet.data.formats.layout import Place
+from mvdet.data.formats.masks import read_class_names
+from mvdet.data.formats.pairs import left_over, paired_files
 from mvdet.data.io.faults import DEFAULT_POLICY, BadData, BadDataPolicy, Fault
-from mvdet.data.io.images import IMAGE_SUFFIXES
 
 
 class FolderSegmentation(SegmentationDataset):
@@ -50,7 +52,7 @@ class FolderSegmentation(SegmentationDataset):
                 raise FileNotFoundError(f"{folder} is not a folder; the {kind} were expected in it")
         bad_data = BadData(image_folder, on_bad_data)
         super().__init__(
-            _records(image_folder, mask_folder, mask_suffix, bad_data),
+            mask_records([Place(image_folder, mask_folder, suffix=mask_suffix)], bad_data),
             read_class_names(class_names) if isinstance(class_names, (str, Path)) else class_names,
             bad_data,
             train=train,
@@ -61,27 +63,24 @@ class FolderSegmentation(SegmentationDataset):
         )
 
 
-def read_class_names(file: str | Path) -> tuple[str, ...]:
-    """Class names by class number: one a line; blank lines do not count.
+def mask_records(places: Sequence[Place], bad_data: BadData, suffix: str | None = None) -> list[MaskRecord]:
+    """The images of places with the masks that they should have, numbered from 1; what is left over is reported.
+
+    Args:
+        places: where images and masks lie.
+        bad_data: second images of the same mask, and masks without an image, are reported here.
+        suffix: what follows an image's name in its mask's; None takes the places' own.
 
     Raises:
-        FileNotFoundError: no such file.
+        FileNotFoundError: no such list of images.
+        ValueError: a list of images is malformed.
     """
-    lines = Path(file).expanduser().read_text(encoding="utf-8").splitlines()
-    return tuple(line.strip() for line in lines if line.strip())
-
-
-def _records(images: Path, masks: Path, mask_suffix: str, bad_data: BadData) -> list[MaskRecord]:
-    """The images with the masks that they should have; what is there beside them is reported."""
-    files = sorted(file for file in images.rglob("*") if file.suffix.lower() in IMAGE_SUFFIXES)
     records: dict[Path, MaskRecord] = {}
-    for number, file in enumerate(files, start=1):
-        mask = masks / file.parent.relative_to(images) / f"{file.stem}{mask_suffix}"
+    for number, (file, mask) in enumerate(paired_files(places, suffix), start=1):
         if mask in records:
             bad_data.report(Fault.DUPLICATE_ID, f"{file}: {mask} is the mask of {records[mask].file} already")
         else:
             records[mask] = MaskRecord(str(file), str(mask), number)
-    for mask in sorted(masks.rglob(f"*{mask_suffix}")):
-        if mask not in records:
-            bad_data.report(Fault.UNKNOWN_IMAGE, f"{mask}: no image in {images} is called like it")
+    for mask in left_over(places, set(records), suffix):
+        bad_data.report(Fault.UNKNOWN_IMAGE, f"{mask}: no image in {places[0].images} is called like it")
     return list(records.values())

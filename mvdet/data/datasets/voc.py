@@ -1,24 +1,28 @@
 """PASCAL VOC detection data, and any set in VOC's layout, straight from disk."""
 
 import logging
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 from mvdet.class_names import VOC_CLASSES, VOC_SEGMENTATION_CLASSES
+from mvdet.data.datasets.annotated import AnnotatedDetection, AnnotatedImage, DrawnObject
 from mvdet.data.datasets.base import Size, TransformFactory
-from mvdet.data.datasets.detection import DetectionDataset
-from mvdet.data.datasets.records import ImageRecord, ObjectRow, pack_objects
-from mvdet.data.datasets.segmentation import MaskRecord, SegmentationDataset
+from mvdet.data.datasets.masks import mask_records
+from mvdet.data.datasets.segmentation import SegmentationDataset
+from mvdet.data.formats.layout import Place
+from mvdet.data.formats.pairs import left_over, paired_files
 from mvdet.data.io.faults import DEFAULT_POLICY, BadData, BadDataPolicy, Fault
-from mvdet.data.io.voc import ImageSet, find_image_sets, image_files, read_annotation
+from mvdet.data.io.listing import visible_files
+from mvdet.data.io.voc import find_image_sets, read_annotation
+from mvdet.wording import listed
 
 FOLDERS = ("JPEGImages", "Annotations", "ImageSets/Main")
 
 logger = logging.getLogger(__name__)
 
 
-class VocDetection(DetectionDataset):
-    """A VOC folder: `JPEGImages`, `Annotations`, and the list `ImageSets/Main/{split}.txt`.
+class VocDetection(AnnotatedDetection):
+    """A VOC folder: `JPEGImages`, `Annotations`, and the list `ImageSets/Main/{split}.txt`; or XML files elsewhere.
 
     Boxes become pixel edges from 0 (see `mvdet.data.io.voc`, and `VocAnnotation.usable_box` for those that cannot be
     used). Objects marked `difficult` are left out of training targets, and count neither as found nor as missed in
@@ -29,6 +33,7 @@ class VocDetection(DetectionDataset):
             folders itself or in `VOCdevkit`.
         split: the list in `ImageSets/Main`.
         image_sets: instead of `split`, several lists as one set: `[("VOC2007", "trainval"), ("VOC2012", "trainval")]`.
+        places: instead of both, where images and XML files lie, as `mvdet.data.recognition.recognise` finds it.
         class_names: by label, from label 1. None takes the classes that the annotations name, sorted; all files in
             `Annotations` are read for that, so that every split gets the same list. An object of another class is bad
             data.
@@ -38,8 +43,8 @@ class VocDetection(DetectionDataset):
 
     Raises:
         FileNotFoundError: no such folder or list.
-        ValueError: an annotation file or a list is malformed, under either policy; neither or both of `split` and
-            `image_sets`; bad items under "error"; nothing usable.
+        ValueError: an annotation file or a list is malformed, under either policy; not one of `split`, `image_sets` and
+            `places`; objects, but none of the classes; bad items under "error"; nothing usable.
     """
 
     def __init__(
@@ -48,6 +53,7 @@ class VocDetection(DetectionDataset):
         split: str | None = None,
         *,
         image_sets: Sequence[tuple[str, str]] | None = None,
+        places: Sequence[Place] | None = None,
         class_names: Sequence[str] | None = VOC_CLASSES,
         train: bool,
         on_bad_data: BadDataPolicy = DEFAULT_POLICY,
@@ -56,15 +62,15 @@ class VocDetection(DetectionDataset):
         seed: int | None = None,
         check_files: bool = True,
     ) -> None:
-        sets = find_image_sets(root, split, image_sets, FOLDERS)
-        names = tuple(class_names) if class_names is not None else _classes_found([folder for folder, _ in sets])
-        if not names or len(set(names)) < len(names):
-            raise ValueError(f"class_names must be one at least, each once, got {names}")
-        bad_data = BadData(", ".join(str(folder) for folder, _ in sets), on_bad_data)
+        if places is None:
+            places = _places(root, split, image_sets, FOLDERS)
+        elif split is not None or image_sets is not None:
+            raise ValueError(f"places go with neither split nor image_sets, got {split!r} and {image_sets!r}")
+        bad_data = BadData(listed(dict.fromkeys(str(place.images.parent) for place in places)), on_bad_data)
+        names = voc_classes(places) if class_names is None else class_names
         super().__init__(
-            _records(sets, names, bad_data),
+            _images(places, bad_data),
             names,
-            range(1, len(names) + 1),
             bad_data,
             train=train,
             transform=transform,
@@ -74,43 +80,51 @@ class VocDetection(DetectionDataset):
         )
 
 
-def _classes_found(folders: Sequence[Path]) -> tuple[str, ...]:
-    """Every class that an annotation file of the folders names, sorted."""
-    files = [file for folder in dict.fromkeys(folders) for file in sorted((folder / "Annotations").glob("*.xml"))]
+def voc_classes(places: Iterable[Place]) -> tuple[str, ...]:
+    """Every class that an annotation file of the places names, sorted.
+
+    Raises:
+        ValueError: there is no object; an annotation file is malformed.
+    """
+    folders = dict.fromkeys(place.annotations for place in places if place.annotations is not None)
+    files = [file for folder in folders for file in visible_files(folder, [".xml"])]
     names = tuple(sorted({item.name for file in files for item in read_annotation(file).objects}))
     if not names:
-        raise ValueError(f"no class to take from {', '.join(map(str, folders))}: no object in {len(files)} annotations")
+        raise ValueError(f"no class to take from {listed(map(str, folders))}: no object in {len(files)} annotations")
     logger.info("took the classes from %d annotation files: %s", len(files), ", ".join(names))
     return names
 
 
-def _records(sets: Sequence[ImageSet], class_names: Sequence[str], bad_data: BadData) -> Iterator[ImageRecord]:
-    """The images of all lists with their usable objects; everything else is reported."""
-    labels = {name: label for label, name in enumerate(class_names, start=1)}
-    image_id = 0
-    for folder, names in sets:
-        files = image_files(folder / "JPEGImages")
-        for name in names:
-            image_id += 1
-            annotation_file = folder / "Annotations" / f"{name}.xml"
-            if not annotation_file.is_file():
-                bad_data.report(Fault.MISSING_ANNOTATION, f"image {image_id}: {annotation_file}: no such file")
-                continue
-            annotation = read_annotation(annotation_file)
-            rows: list[ObjectRow] = []
-            for number, item in enumerate(annotation.objects, start=1):
-                box = annotation.usable_box(item) if item.name in labels else Fault.UNKNOWN_CATEGORY
-                if isinstance(box, Fault):
-                    box_text = ", ".join(f"{value:g}" for value in item.box)
-                    allowed = f"; allowed are {', '.join(labels)}" if box is Fault.UNKNOWN_CATEGORY else ""
-                    bad_data.report(box, f"{annotation_file}: object {number} ({item.name}), box {box_text}{allowed}")
-                else:
-                    x1, y1, x2, y2 = box
-                    rows.append((box, labels[item.name], (x2 - x1) * (y2 - y1), False, item.difficult))
-            file = files.get(name, f"{name}.jpg")
-            yield ImageRecord(
-                str(folder / "JPEGImages" / file), image_id, annotation.width, annotation.height, pack_objects(rows)
+def _places(
+    root: str | Path, split: str | None, image_sets: Sequence[tuple[str, str]] | None, folders: Sequence[str]
+) -> list[Place]:
+    """Where the images of lists lie; `folders` are those of images, annotations and lists."""
+    images, annotations, _ = folders
+    sets = find_image_sets(root, split, image_sets, folders)
+    return [Place(one.folder / images, one.folder / annotations, one.file) for one in sets]
+
+
+def _images(places: Sequence[Place], bad_data: BadData) -> Iterator[AnnotatedImage]:
+    """The images of all places; those without an annotation file are reported, and files without an image."""
+    used = set()
+    for image_id, (image, annotation_file) in enumerate(paired_files(places, ".xml"), start=1):
+        if not annotation_file.is_file():
+            bad_data.report(Fault.MISSING_ANNOTATION, f"image {image_id}: {annotation_file}: no such file")
+            continue
+        used.add(annotation_file)
+        annotation = read_annotation(annotation_file)
+        objects = [
+            DrawnObject(
+                item.name,
+                annotation.usable_box(item),
+                f"{annotation_file}: object {number} ({item.name}), box {', '.join(f'{v:g}' for v in item.box)}",
+                item.difficult,
             )
+            for number, item in enumerate(annotation.objects, start=1)
+        ]
+        yield AnnotatedImage(image, image_id, annotation.width, annotation.height, objects)
+    for file in left_over(places, used, ".xml"):
+        bad_data.report(Fault.UNKNOWN_IMAGE, f"{file}: no image of this name")
 
 
 class VocSegmentation(SegmentationDataset):
@@ -149,24 +163,15 @@ class VocSegmentation(SegmentationDataset):
         seed: int | None = None,
         check_files: bool = True,
     ) -> None:
-        sets = find_image_sets(root, split, image_sets, ("JPEGImages", masks, "ImageSets/Segmentation"))
+        places = _places(root, split, image_sets, ("JPEGImages", masks, "ImageSets/Segmentation"))
+        bad_data = BadData(listed(dict.fromkeys(str(place.images.parent) for place in places)), on_bad_data)
         super().__init__(
-            _mask_records(sets, masks),
+            mask_records(places, bad_data, ".png"),
             class_names,
-            BadData(", ".join(str(folder) for folder, _ in sets), on_bad_data),
+            bad_data,
             train=train,
             transform=transform,
             size=size,
             seed=seed,
             check_files=check_files,
         )
-
-
-def _mask_records(sets: Sequence[ImageSet], masks: str) -> Iterator[MaskRecord]:
-    image_id = 0
-    for folder, names in sets:
-        files = image_files(folder / "JPEGImages")
-        for name in names:
-            image_id += 1
-            file = folder / "JPEGImages" / files.get(name, f"{name}.jpg")
-            yield MaskRecord(str(file), str(folder / masks / f"{name}.png"), image_id)

@@ -4,7 +4,7 @@ import re
 from pathlib import Path
 
 from mvdet.data.formats.layout import IMAGE_FOLDERS, Place, Recognised, recognised, split_kind
-from mvdet.data.io.listing import holds, is_image, visible
+from mvdet.data.formats.listing import holds, is_image, visible
 
 _NO_CLASSES = {name.lower() for name in IMAGE_FOLDERS} | {"annotations", "labels", "masks", "segmentationclass"}
 _IMAGENET, _IMAGENET_CLASSES = re.compile(r"n\d{8}"), 1000
@@ -14,7 +14,7 @@ def find_classes(root: Path) -> Recognised | None:
     """`SPLIT/CLASS/IMAGE` or `CLASS/IMAGE`, at any depth below the class; None where there are no such folders.
 
     Raises:
-        ValueError: one class only; several splits, and no name says which is for training.
+        ValueError: one class only.
     """
     folders = [path for path in visible(root) if path.is_dir()]
     if any(path.name.lower() in _NO_CLASSES for path in folders):

@@ -1,4 +1,4 @@
-"""Where the json files of COCO's format and their images lie: COCO's own folders, and those of the tools that export it.
+"""Where json files of COCO's format and their images lie: in COCO's own folders, and in those that tools export.
 
 COCO, `annotations/instances_SPLIT.json`; Roboflow, `SPLIT/_annotations.coco.json` beside the images; CVAT,
 `annotations/instances_default.json` and `images/`; Label Studio, `result.json` and `images/`. The file's name does not
@@ -9,10 +9,10 @@ import filecmp
 from pathlib import Path
 from typing import NamedTuple
 
+from mvdet.data.formats.image_names import ImageNames
 from mvdet.data.formats.json_files import json_kind, some_file_names
 from mvdet.data.formats.layout import IMAGE_FOLDERS, Place, Recognised, recognised, split_kind
-from mvdet.data.io.image_names import ImageNames
-from mvdet.data.io.listing import child, is_image, visible
+from mvdet.data.formats.listing import child, is_image, visible
 from mvdet.wording import listed
 
 YEARS = ("2017", "2014")

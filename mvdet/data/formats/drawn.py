@@ -6,7 +6,7 @@ from pathlib import Path
 
 from mvdet.data.formats.json_files import json_kind
 from mvdet.data.formats.layout import IMAGE_FOLDERS, Place, Recognised, paired_splits, recognised, split_kind
-from mvdet.data.io.listing import child, visible
+from mvdet.data.formats.listing import child, visible
 
 _LABELME_FOLDERS = ("annotations", "annotation", "labels", "label", "jsons", "json", "labelme")
 
@@ -16,11 +16,7 @@ def _is_kind(kind: str, file: Path) -> bool:
 
 
 def find_labelme(root: Path) -> Recognised | None:
-    """Images with one json file of labelme's each, beside them or in a folder of their own; None where there are none.
-
-    Raises:
-        ValueError: several splits, and no name says which is for training.
-    """
+    """Images with one json file of labelme's each, beside them or in a folder of their own; None where there are none."""
     is_one: Callable[[Path], bool] = partial(_is_kind, "labelme")
     splits = paired_splits(root, _LABELME_FOLDERS, is_one)
     return recognised(root, "labelme", splits) if splits else None
@@ -30,7 +26,7 @@ def find_via(root: Path) -> Recognised | None:
     """Images with one json file of the VGG Image Annotator, beside them; None where there is none.
 
     Raises:
-        ValueError: several such files in a folder; several splits, and no name says which is for training.
+        ValueError: several such files in a folder.
     """
     folders = [root, *(path for path in visible(root) if path.is_dir())]
     splits: dict[str, tuple[Place, ...]] = {}

@@ -19,7 +19,7 @@ _FILE_NAME = re.compile(r'"file_name"\s*:\s*("(?:[^"\\]|\\.)*")')
 
 
 def json_kind(file: Path) -> str | None:
-    """ "coco", "labelme" or "via"; None for any other file."""
+    """What a file is: "coco", "labelme" or "via"; None for any other."""
     if file.suffix.lower() != ".json":
         return None
     content = b"\n".join(_ends(file)).replace(b"\0", b"")  # UTF-16 has one beside each letter

@@ -2,10 +2,10 @@
 
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
-from mvdet.data.io.listing import child, holds, is_image, visible
+from mvdet.data.formats.listing import child, holds, is_image, visible
 from mvdet.wording import listed
 
 IMAGE_FOLDERS = ("JPEGImages", "images", "image", "imgs", "img", "img_dir", "obj_train_data")
@@ -47,8 +47,8 @@ class Recognised:
         data_format: as `--data-format` has it.
         root: the folder.
         splits: all splits that were found, by the names that lie on disk.
-        train: those of them to train on.
-        val: those to validate on; empty where there are none, and a share of the training images has to do.
+        train: those of them to train on; empty where no name says which.
+        val: those to validate on; empty where there are none, or where no name says which.
         class_names: by class number, where the layout says so.
         published: whether it is the public data set itself (COCO, VOC, ImageNet), which its published recipe fits.
         also: other formats that describe the same images.
@@ -68,19 +68,40 @@ class Recognised:
         """Where the images of these splits lie, one after the other.
 
         Args:
-            names: as on disk, or "train", "val" and "test" for what is called alike ("valid", "train2017").
+            names: as on disk, or "train", "val" and "test" for what is called alike ("valid", "train2017"); of VOC, the
+                list alone or with its folder, as VOC2007:trainval.
 
         Raises:
             FileNotFoundError: no such split; names those that there are.
             ValueError: several splits are called alike.
         """
-        places: list[Place] = []
-        for name in names:
-            found = name if name in self.splits else _only(self.root, self.splits, name)
-            if found is None:
-                raise FileNotFoundError(f"{self.root}: no split {name!r}; there are {listed(self.splits) or 'none'}")
-            places += self.splits[found]
-        return tuple(places)
+        return tuple(place for name in names for place in self._places(name))
+
+    def _places(self, name: str) -> tuple[Place, ...]:
+        lists = [split for split in self.splits if split.rpartition(":")[2] == name]
+        for split in (name, name.rpartition(":")[2], *(lists if len(lists) == 1 else ())):
+            if split in self.splits:
+                return self.splits[split]
+        if (split := only_of_kind(self.splits, name)) is not None:
+            return self.splits[split]
+        for place in (place for places in self.splits.values() for place in places):
+            if (named := _sub_folder(place, name)) is not None:
+                return (named,)
+        raise FileNotFoundError(f"{self.root}: no split {name!r}; there are {listed(self.splits)}")
+
+
+def _sub_folder(place: Place, name: str) -> Place | None:
+    """A folder in that of the images, or beside it, that is a split only because somebody says so."""
+    if not (len(Path(name).parts) >= 1 and not Path(name).is_absolute()):
+        return None
+    for images in (place.images / name, place.images.parent / name):
+        if not images.is_dir():
+            continue
+        if place.annotations in (None, place.images):
+            return replace(place, images=images, annotations=place.annotations and images)
+        annotations = place.annotations if images.parent == place.images else place.annotations.parent
+        return replace(place, images=images, annotations=annotations / name) if (annotations / name).is_dir() else None
+    return None
 
 
 def recognised(
@@ -91,35 +112,39 @@ def recognised(
     class_names: tuple[str, ...] | None = None,
     published: bool = False,
 ) -> Recognised:
-    """A folder's description, with the splits to train and validate on chosen by their names.
+    """A folder's description, with the splits to train and validate on chosen by their names, where these say it."""
+    train, val, test = (only_of_kind(splits, kind, strict=False) for kind in ("train", "val", "test"))
+    if len(splits) == 1 and val is None and test is None:
+        train = next(iter(splits))
+    if train is None:  # a folder to evaluate on
+        val = val or test
+    chosen = [() if name is None else (name,) for name in (train, val)]
+    return Recognised("", data_format, root, dict(splits), *chosen, class_names, published)
+
+
+def only_of_kind(splits: Iterable[str], kind: str, *, strict: bool = True) -> str | None:
+    """The split of a kind that is meant: the plain word, of several years the newest, or the only one; None without one.
+
+    Args:
+        splits: their names.
+        kind: "train", "val" or "test".
+        strict: raise where several may be meant, in place of None.
 
     Raises:
-        ValueError: several splits, and no name says which one is for training, or for validation.
+        ValueError: several may be meant.
     """
-    train, val = (_only(root, splits, kind) for kind in ("train", "val"))
-    if train is None and len(splits) == 1 and val is None:
-        train = next(iter(splits))
-    if train is None:
-        raise ValueError(f"{root}: no split is called train, there are {listed(splits)}; give --train-split")
-    return Recognised(
-        "", data_format, root, dict(splits), (train,), () if val is None else (val,), class_names, published
-    )
-
-
-def _only(root: Path, splits: Splits, kind: str) -> str | None:
-    """The split of a kind that is taken unasked: the plain word, of several years the newest, or the only one."""
-    found = of_kind(splits, kind)
+    found = [name for name in splits if split_kind(name) == kind]
     plain = [name for name in found if re.sub(r"[\W\d_]+", "", name.lower()) in _WORDS]
     if plain:
         return min(plain, key=lambda name: (any(map(str.isdigit, name)), [-int(n) for n in re.findall(r"\d+", name)]))
-    found = tuple(name for name in found if "trainval" not in name.lower()) or found
-    if len(found) > 1:
-        raise ValueError(f"{root}: several splits are called {kind}: {listed(found)}; give --{kind}-split")
-    return found[0] if found else None
+    found = [name for name in found if "trainval" not in name.lower()] or found
+    if len(found) > 1 and strict:
+        raise ValueError(f"several splits are called {kind}: {listed(found)}; which is meant?")
+    return found[0] if len(found) == 1 else None
 
 
 def split_kind(name: str) -> str | None:
-    """ "train", "val" or "test" by the words of a name ("instances_train2017", "valid"); None where none is among them.
+    """Whether a name ("instances_train2017", "valid") says "train", "val" or "test"; None where it says none of them.
 
     Lists of training and validation images together ("trainval") are for training.
     """
@@ -128,11 +153,6 @@ def split_kind(name: str) -> str | None:
         return "train"
     kinds = [_WORDS[word] for word in lowered.split() if word in _WORDS]
     return kinds[-1] if kinds else None
-
-
-def of_kind(names: Iterable[str], kind: str) -> tuple[str, ...]:
-    """The names of a kind, as `split_kind` has it."""
-    return tuple(name for name in names if split_kind(name) == kind)
 
 
 def paired_splits(

@@ -5,7 +5,9 @@ from dataclasses import replace
 from pathlib import Path
 
 from mvdet.data.formats.layout import Place, Recognised, paired_splits, recognised, split_kind
-from mvdet.data.io.listing import files_below, images_below, visible
+from mvdet.data.formats.listing import images_below, visible
+from mvdet.data.io.listing import visible_files
+from mvdet.data.io.text import read_text
 
 FOLDERS = ("masks", "mask", "labels", "label", "annotations", "annotation", "ann_dir", "gt", "SegmentationClass")
 """What the folder of the masks may be called, in any case."""
@@ -21,9 +23,9 @@ def find_folders(root: Path) -> Recognised | None:
     """Images and PNG masks of the same names in two folders, or side by side as `NAME.jpg` and `NAME_mask.png`.
 
     Raises:
-        ValueError: several splits, and no name says which is for training; a file of class names cannot be read.
+        ValueError: a file of class names cannot be read.
     """
-    splits = paired_splits(root, FOLDERS, _is_png, beside=False) or _beside(root)
+    splits = paired_splits(root, FOLDERS, is_png, beside=False) or _beside(root)
     splits = {name: tuple(_with_suffix(place) for place in places) for name, places in splits.items()}
     splits = {name: places for name, places in splits.items() if all(place.suffix for place in places)}
     return recognised(root, "folder", splits, class_names=named_classes(root)) if splits else None
@@ -45,13 +47,10 @@ def read_class_names(file: str | Path) -> tuple[str, ...]:
 
     Raises:
         FileNotFoundError: no such file.
-        ValueError: not UTF-8, or numbers that are not 0, 1, 2 ...; names the file.
+        ValueError: not text, or numbers that are not 0, 1, 2 ...; names the file.
     """
     file = Path(file).expanduser()
-    try:
-        lines = [line.strip() for line in file.read_text(encoding="utf-8-sig").splitlines() if line.strip()]
-    except UnicodeDecodeError as error:
-        raise ValueError(f"{file}: not UTF-8: {error}") from error
+    lines = [line.strip() for line in read_text(file).splitlines() if line.strip()]
     if file.name == "labelmap.txt":
         return tuple(line.partition(":")[0] for line in lines if not line.startswith("#"))
     if file.suffix != ".csv":
@@ -63,7 +62,8 @@ def read_class_names(file: str | Path) -> tuple[str, ...]:
     return tuple(row[1] for row in rows)
 
 
-def _is_png(file: Path) -> bool:
+def is_png(file: Path) -> bool:
+    """Whether a file's name says that it is a PNG image."""
     return file.suffix.lower() == ".png"
 
 
@@ -80,7 +80,7 @@ def _beside(root: Path) -> dict[str, tuple[Place, ...]]:
 def _with_suffix(place: Place) -> Place:
     """The place with what follows the images' names in those of their masks; empty where no name fits."""
     assert place.annotations is not None
-    masks = {str(path.relative_to(place.annotations)) for path in files_below(place.annotations, [".png"])}
+    masks = {str(path.relative_to(place.annotations)) for path in visible_files(place.annotations, [".png"])}
     suffixes = _SUFFIXES if place.images == place.annotations else (".png", *_SUFFIXES)
     for image in images_below(place.images)[:_LOOKED_AT]:
         stem = str(image.relative_to(place.images).with_suffix(""))

@@ -1,4 +1,4 @@
-"""PASCAL VOC's layout, and the others that XML files come in: beside their images, in folders of any name, in splits."""
+"""PASCAL VOC's layout, and others that XML files come in: beside their images, in folders of any name, in splits."""
 
 import re
 from collections.abc import Sequence
@@ -7,11 +7,12 @@ from pathlib import Path
 
 from mvdet.class_names import VOC_CLASSES, VOC_SEGMENTATION_CLASSES
 from mvdet.data.formats.layout import Place, Recognised, paired_splits, recognised
-from mvdet.data.formats.masks import named_classes
-from mvdet.data.io.listing import child, visible
+from mvdet.data.formats.listing import child, holds, visible
+from mvdet.data.formats.masks import is_png, named_classes
 
 BOXES = ("Annotations", "annotation", "xmls", "xml", "labels", "label", "anns", "outputs")
 """What the folder of the XML files may be called, in any case."""
+XML_FOLDER = ("Annotations",)
 MASKS = ("SegmentationClass", "SegmentationClassAug")
 
 _YEAR = re.compile(r"(voc[-_]?)?20\d\d", re.IGNORECASE)
@@ -34,12 +35,8 @@ def is_xml(file: Path) -> bool:
 
 
 def find_boxes(root: Path) -> Recognised | None:
-    """Images with one XML file each, as VOC, LabelImg and Roboflow lay them out; None where there are none.
-
-    Raises:
-        ValueError: several splits, and no name says which is for training.
-    """
-    found = _published(root, BOXES[:1], "Main", VOC_CLASSES) or _listed(root, BOXES[:1], "Main", None)
+    """Images with one XML file each, as VOC, LabelImg and Roboflow lay them out; None where there are none."""
+    found = _published(root, XML_FOLDER, "Main", VOC_CLASSES) or _listed(root, XML_FOLDER, "Main", None)
     if found is not None:
         return found
     splits = paired_splits(root, BOXES, is_xml)
@@ -50,7 +47,7 @@ def find_masks(root: Path) -> Recognised | None:
     """`JPEGImages` and `SegmentationClass`, with the lists of `ImageSets/Segmentation`; None where there are none.
 
     Raises:
-        ValueError: several splits, and no name says which is for training; a file of class names cannot be read.
+        ValueError: a file of class names cannot be read.
     """
     names = named_classes(root)
     published = None if names else _published(root, MASKS, "Segmentation", VOC_SEGMENTATION_CLASSES)
@@ -74,15 +71,21 @@ def _published(root: Path, annotations: Sequence[str], lists: str, names: tuple[
 def _listed(root: Path, annotations: Sequence[str], lists: str, names: tuple[str, ...] | None) -> Recognised | None:
     """Somebody's own folder in VOC's layout: the folder itself, or the only one in it."""
     folders = _voc_folders(root, annotations)
-    if not folders or (folders[0] != root and len(folders) > 1):
+    if not folders:
         return None
-    splits = {name: (place,) for name, place in _lists(folders[0], annotations, lists).items()}
+    folders = folders[:1] if folders[0] == root else folders
+    splits: Lists = {}
+    for folder in folders:
+        prefix = f"{folder.name}:" if len(folders) > 1 else ""
+        splits |= {prefix + name: (place,) for name, place in _lists(folder, annotations, lists).items()}
     return recognised(root, "voc", splits, class_names=names or named_classes(folders[0]))
 
 
 def _voc_folders(root: Path, annotations: Sequence[str]) -> list[Path]:
     folders = [root, *visible(root), *visible(root / "VOCdevkit")]
-    return [one for one in folders if (one / "JPEGImages").is_dir() and child(one, annotations) is not None]
+    is_one = is_xml if annotations is XML_FOLDER else is_png
+    found = [(one, child(one, annotations)) for one in folders if (one / "JPEGImages").is_dir()]
+    return [one for one, inside in found if inside is not None and holds(inside, is_one)]
 
 
 def _lists(folder: Path, annotations: Sequence[str], lists: str) -> dict[str, Place]:

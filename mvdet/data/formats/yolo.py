@@ -7,13 +7,15 @@ from typing import Any
 import yaml
 
 from mvdet.data.formats.layout import Place, Recognised, paired_splits, recognised
+from mvdet.data.formats.listing import visible
 from mvdet.data.formats.masks import read_class_names
-from mvdet.data.io.listing import visible
 from mvdet.wording import listed
 
 _YAML = (".yaml", ".yml")
 _LABELS = ("labels", "label", "obj_train_data")
 _CLASS_FILES = ("classes.txt", "obj.names", "data/obj.names", "labels/classes.txt", "_darknet.labels")
+_LEAST_NUMBERS = 5
+_LONGEST_LINE = 65_536
 _SPLITS = ("train", "val", "test")
 
 
@@ -51,7 +53,15 @@ def _of_class_file(root: Path) -> Recognised | None:
 
 
 def _is_label(file: Path) -> bool:
-    return file.suffix.lower() == ".txt" and file.name not in (*_CLASS_FILES, "notes.txt", "README.txt")
+    """Whether a file's first line is one of numbers, a class and a box at least."""
+    if file.suffix.lower() != ".txt":
+        return False
+    with file.open("rb") as stream:
+        words = stream.readline(_LONGEST_LINE).split()
+    try:
+        return len([float(word) for word in words]) >= _LEAST_NUMBERS
+    except ValueError:
+        return False
 
 
 def _read(file: Path, *, strict: bool) -> Mapping[str, Any] | None:
@@ -71,6 +81,8 @@ def _read(file: Path, *, strict: bool) -> Mapping[str, Any] | None:
 
 
 def _of_yaml(root: Path, file: Path, content: Mapping[str, Any]) -> Recognised:
+    if "kpt_shape" in content:
+        raise ValueError(f"{file}: a data set of key points (kpt_shape), whose rows are no boxes; not understood")
     names = _class_names(file, content)
     base = _base(file, content)
     splits: dict[str, tuple[Place, ...]] = {}
@@ -127,7 +139,9 @@ def _class_names(file: Path, content: Mapping[str, Any]) -> tuple[str, ...]:
         except (TypeError, ValueError):
             raise ValueError(f"{file}: the keys of names must be class numbers, got {listed(names)}") from None
         if sorted(numbered) != list(range(len(numbered))):
-            raise ValueError(f"{file}: the class numbers of names must be 0 to {len(names) - 1}, got {listed(numbered)}")
+            raise ValueError(
+                f"{file}: the class numbers of names must be 0 to {len(names) - 1}, got {listed(numbered)}"
+            )
         names = [numbered[number] for number in range(len(numbered))]
     if not isinstance(names, list) or not names or any(isinstance(name, list | dict) or name is None for name in names):
         raise ValueError(f"{file}: names must be a list, or a map from class numbers to names, got {names!r}")

@@ -1,6 +1,7 @@
 """COCO instances json: read and checked in one place, to train on and to judge by; and written."""
 
 import json
+import logging
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,8 @@ from mvdet.data.io.faults import BadData, Fault
 from mvdet.data.io.ground_truth import CocoImage, GroundTruth, GroundTruthObject, distinct_names
 
 Entry = Mapping[str, Any]
+
+logger = logging.getLogger(__name__)
 
 _LISTS = ("images", "annotations", "categories")
 
@@ -43,6 +46,8 @@ def read_ground_truth(source: GroundTruthSource, bad_data: BadData | None = None
         return source
     where = "ground truth" if isinstance(source, Mapping) else str(source)
     images, annotations, categories = _lists(source if isinstance(source, Mapping) else read_json(source), where)
+    if bad_data is not None:
+        categories = without_group(categories, annotations, where)
     class_names = _read_categories(categories, where)
     known = _read_images(images, where, bad_data)
     for name, found in (("images", known), ("categories", class_names)):
@@ -81,6 +86,31 @@ def read_json(file: str | Path) -> Any:
         return json.loads(Path(file).read_bytes())
     except (json.JSONDecodeError, UnicodeDecodeError) as error:
         raise ValueError(f"{file}: not json: {error}") from error
+
+
+def without_group(categories: list[Entry], annotations: list[Entry], where: str) -> list[Entry]:
+    """The categories but for a first one that no object has and that only names the group of all others.
+
+    Roboflow's exports begin with such a category, with the id 0; it may bear the project's name, or that of a class.
+
+    Args:
+        categories: as in the json.
+        annotations: as in the json.
+        where: the file, for the log.
+    """
+    ids = [entry.get("id") for entry in categories]
+    if not all(map(is_whole_number, ids)) or len(ids) < 2:
+        return categories
+    first, *others = sorted(categories, key=lambda entry: int(entry["id"]))
+    names_the_group = all(entry.get("supercategory") == first.get("name") for entry in others)
+    if not names_the_group or first.get("supercategory") == first.get("name"):
+        return categories
+    if any(entry.get("category_id") == first["id"] for entry in annotations):
+        return categories
+    logger.info(
+        "%s: category %s (%s) has no object and names the others' group: no class", where, first["id"], first["name"]
+    )
+    return others
 
 
 def _lists(content: object, where: str) -> list[list[Entry]]:

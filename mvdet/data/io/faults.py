@@ -29,11 +29,13 @@ class Fault(StrEnum):
 
     MISSING_IMAGE = "missing image"
     MISSING_ANNOTATION = "missing annotation file"
+    UNREADABLE_ANNOTATION = "annotation file that cannot be read"
     UNREADABLE_IMAGE = "unreadable image"
     OTHER_SIZE = "image of another size than annotated"
     UNKNOWN_IMAGE = "annotation of an unknown image"
     UNKNOWN_CATEGORY = "unknown category"
     DUPLICATE_ID = "id that occurs twice"
+    BAD_ROW = "label row that cannot be read"
     NOT_A_BOX = "box that is not four numbers"
     NO_AREA = "box without area"
     OUTSIDE = "box outside its image"

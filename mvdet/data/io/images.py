@@ -93,6 +93,13 @@ def check_header(file: str | Path, annotated: tuple[int, int] | None = None) -> 
     Raises:
         BadImageError: no such file, not an image, cut short, or of another size.
     """
+    found = image_size(file)
+    if annotated is not None:
+        check_size(file, found, annotated)
+
+
+def image_size(file: str | Path) -> tuple[int, int]:
+    """`(width, height)` in pixels of an image, from its header where that tells; raises as `check_header`."""
     try:
         with Path(file).open("rb") as stream:
             head = stream.read(_HEAD_BYTES)
@@ -104,9 +111,8 @@ def check_header(file: str | Path, annotated: tuple[int, int] | None = None) -> 
     complete = tail.endswith(_PNG_END if head.startswith(_PNG_START) else _JPEG_END)
     if found is None or not complete:  # broken, or unusual: another format, a long header, bytes behind the end
         height, width, _ = read_image(file).shape
-        found = width, height
-    if annotated is not None:
-        check_size(file, found, annotated)
+        return width, height
+    return found
 
 
 def _is_cut_short(data: bytes) -> bool:

@@ -1,51 +1,35 @@
-"""What lies in a folder, but for what the system and editors put there."""
+"""Files in folders, without those that no one put there: hidden ones, and what systems leave behind."""
 
-from collections.abc import Callable, Iterable, Sequence
-from pathlib import Path
+import os
+from collections.abc import Collection, Iterator
+from pathlib import Path, PurePath
 
-from mvdet.data.io.images import IMAGE_SUFFIXES
-
-
-def is_hidden(name: str) -> bool:
-    """Whether a file or folder is the system's or an editor's: `.ipynb_checkpoints`, `__MACOSX`, `._picture.jpg`."""
-    return name.startswith(".") or name in ("__MACOSX", "__pycache__", "Thumbs.db", "desktop.ini")
+_LITTER = {"__macosx"}  # of archives packed on a Mac: `._NAME` beside it is hidden by its name
 
 
-def visible(folder: Path) -> list[Path]:
-    """What lies in a folder, sorted by name, without what is hidden; nothing where it is no folder."""
-    return sorted(path for path in folder.iterdir() if not is_hidden(path.name)) if folder.is_dir() else []
+def is_hidden(path: str | PurePath) -> bool:
+    """Whether a file or folder in a folder that was asked for is not meant to be data, by its path from there.
+
+    That is what starts with a dot (`.ipynb_checkpoints`, `._img.jpg`), `__MACOSX`, and all that lies within.
+    """
+    return any(part.startswith(".") or part.casefold() in _LITTER for part in PurePath(path).parts)
 
 
-def files_below(folder: Path, suffixes: Sequence[str]) -> list[Path]:
-    """Files with one of the suffixes (in lower case) at any depth, sorted, without what is hidden."""
-    return sorted(
-        path
-        for path in folder.rglob("*")
-        if path.suffix.lower() in suffixes
-        and not any(map(is_hidden, path.relative_to(folder).parts))
-        and path.is_file()
-    )
+def visible_files(folder: Path, suffixes: Collection[str]) -> list[Path]:
+    """The files in a folder, at any depth, that end in one of the suffixes (lower case) and are not hidden; sorted.
+
+    Links to folders are followed, each folder once.
+    """
+    return sorted(Path(path) for path in _walk(folder) if os.path.splitext(path)[1].lower() in suffixes)  # noqa: PTH122
 
 
-def images_below(folder: Path) -> list[Path]:
-    """The images of a folder at any depth, sorted, without what is hidden."""
-    return files_below(folder, IMAGE_SUFFIXES)
-
-
-def holds(folder: Path, is_one: Callable[[Path], bool], *, depth: int = 2) -> bool:
-    """Whether a file for which `is_one` is true lies in a folder, or so many folders deep in it."""
-    entries = visible(folder)
-    if any(is_one(path) for path in entries if path.is_file()):
-        return True
-    return depth > 0 and any(holds(path, is_one, depth=depth - 1) for path in entries if path.is_dir())
-
-
-def is_image(file: Path) -> bool:
-    """Whether a file's name says that it is an image."""
-    return file.suffix.lower() in IMAGE_SUFFIXES
-
-
-def child(folder: Path, names: Iterable[str]) -> Path | None:
-    """The first sub-folder that bears one of the names, in any case."""
-    folders = {path.name.lower(): path for path in visible(folder) if path.is_dir()}
-    return next((folders[name.lower()] for name in names if name.lower() in folders), None)
+def _walk(folder: Path) -> Iterator[str]:
+    seen: set[str] = set()
+    for parent, folders, files in os.walk(folder, followlinks=True):
+        real = os.path.realpath(parent)
+        if real in seen:
+            folders.clear()
+            continue
+        seen.add(real)
+        folders[:] = [name for name in folders if not is_hidden(name)]
+        yield from (os.path.join(parent, name) for name in files if not is_hidden(name))  # noqa: PTH118

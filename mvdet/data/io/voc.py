@@ -148,10 +148,11 @@ def _flag(element: ElementTree.Element, key: str, where: str) -> bool:
 
 
 class ImageSet(NamedTuple):
-    """One image list: its year folder, and the names on it."""
+    """One image list: its year folder, the names on it, and the list itself."""
 
     folder: Path
     names: tuple[str, ...]
+    file: Path
 
 
 def find_image_sets(
@@ -208,7 +209,7 @@ def _read_image_set(folder: Path, split: str, lists: str) -> ImageSet:
     if not file.is_file():
         there = ", ".join(sorted(path.stem for path in file.parent.glob("*.txt"))) or "none"
         raise FileNotFoundError(f"{file}: no such image list; there are {there}")
-    return ImageSet(folder, tuple(read_image_list(file)))
+    return ImageSet(folder, tuple(read_image_list(file)), file)
 
 
 def split_or_image_sets(splits: Sequence[str]) -> dict[str, Any]:
