@@ -5,6 +5,7 @@ import os
 import signal
 import sys
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -18,6 +19,7 @@ from pytorch_lightning.utilities.exceptions import SIGTERMException
 
 from mvdet.tasks import Task
 from mvdet.training.callbacks import EvaluateLastEpoch, ExponentialMovingAverage, SaveOnInterruption
+from mvdet.training.opening import starting_point
 from mvdet.training.recipe import TrainingRecipe, parse_arguments
 from mvdet.training.resume import LAST, find_checkpoint
 from mvdet.training.task import TrainingTask
@@ -168,7 +170,13 @@ def run_command(
         SystemExit: a problem, with one line that says it, or SIGTERM, as the shell reports it.
     """
     try:
-        settings = parse_arguments(recipe, sys.argv[1:], task.recipe_files(), description=description or "")
+        settings = parse_arguments(
+            recipe,
+            sys.argv[1:],
+            task.recipe_files(),
+            description=description or "",
+            recognise=partial(starting_point, task),
+        )
         result = train(settings, make_task, task.runs)
     except SIGTERMException:
         sys.exit(128 + signal.SIGTERM)

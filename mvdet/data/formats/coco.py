@@ -62,7 +62,7 @@ def find_coco(root: Path) -> Recognised | None:
 
     Raises:
         FileNotFoundError: the images of a json file are nowhere.
-        ValueError: several splits, and no name says which is for training.
+        ValueError: two files of the same split.
     """
     files = [file for file in _json_files(root) if json_kind(file) == "coco"]
     plain = [file for file in files if not file.name.startswith(_OTHER_TASKS)]

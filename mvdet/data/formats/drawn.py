@@ -16,7 +16,7 @@ def _is_kind(kind: str, file: Path) -> bool:
 
 
 def find_labelme(root: Path) -> Recognised | None:
-    """Images with one json file of labelme's each, beside them or in a folder of their own; None where there are none."""
+    """Images with one json file of labelme's each, beside them or in a folder of their own; None without such files."""
     is_one: Callable[[Path], bool] = partial(_is_kind, "labelme")
     splits = paired_splits(root, _LABELME_FOLDERS, is_one)
     return recognised(root, "labelme", splits) if splits else None

@@ -118,12 +118,12 @@ def recognised(
         train = next(iter(splits))
     if train is None:  # a folder to evaluate on
         val = val or test
-    chosen = [() if name is None else (name,) for name in (train, val)]
-    return Recognised("", data_format, root, dict(splits), *chosen, class_names, published)
+    trains, vals = (() if name is None else (name,) for name in (train, val))
+    return Recognised("", data_format, root, dict(splits), trains, vals, class_names, published)
 
 
 def only_of_kind(splits: Iterable[str], kind: str, *, strict: bool = True) -> str | None:
-    """The split of a kind that is meant: the plain word, of several years the newest, or the only one; None without one.
+    """The split of a kind that is meant: the plain word, of several years the newest, or the only one; None for none.
 
     Args:
         splits: their names.

@@ -13,6 +13,7 @@ from mvdet.data.formats.masks import is_png, named_classes
 BOXES = ("Annotations", "annotation", "xmls", "xml", "labels", "label", "anns", "outputs")
 """What the folder of the XML files may be called, in any case."""
 XML_FOLDER = ("Annotations",)
+_NO_MASKS = ("JPEGImages", "SegmentationObject")
 MASKS = ("SegmentationClass", "SegmentationClassAug")
 
 _YEAR = re.compile(r"(voc[-_]?)?20\d\d", re.IGNORECASE)
@@ -83,14 +84,22 @@ def _listed(root: Path, annotations: Sequence[str], lists: str, names: tuple[str
 
 def _voc_folders(root: Path, annotations: Sequence[str]) -> list[Path]:
     folders = [root, *visible(root), *visible(root / "VOCdevkit")]
-    is_one = is_xml if annotations is XML_FOLDER else is_png
-    found = [(one, child(one, annotations)) for one in folders if (one / "JPEGImages").is_dir()]
-    return [one for one, inside in found if inside is not None and holds(inside, is_one)]
+    return [one for one in folders if (one / "JPEGImages").is_dir() and _annotations(one, annotations) is not None]
+
+
+def _annotations(folder: Path, names: Sequence[str]) -> Path | None:
+    """The folder of the annotations; of masks, where lists name them, one of any name."""
+    is_one = is_xml if names is XML_FOLDER else is_png
+    others: list[Path] = []
+    if names is MASKS and (folder / "ImageSets" / "Segmentation").is_dir():
+        others = [path for path in visible(folder) if path.is_dir() and path.name not in _NO_MASKS]
+    found = (inside for inside in (child(folder, names), *others) if inside is not None and holds(inside, is_one))
+    return next(found, None)
 
 
 def _lists(folder: Path, annotations: Sequence[str], lists: str) -> dict[str, Place]:
     """The lists of one VOC folder; everything in it as "all" where there is no list."""
-    place = Place(folder / "JPEGImages", child(folder, annotations))
+    place = Place(folder / "JPEGImages", _annotations(folder, annotations))
     image_sets = child(folder, ["ImageSets"])
     folders = [image_sets and child(image_sets, [lists]), image_sets]
     found = (_text_files(one) for one in folders if one is not None)

@@ -107,7 +107,7 @@ def without_group(categories: list[Entry], annotations: list[Entry], where: str)
         return categories
     if any(entry.get("category_id") == first["id"] for entry in annotations):
         return categories
-    logger.info(
+    logger.warning(
         "%s: category %s (%s) has no object and names the others' group: no class", where, first["id"], first["name"]
     )
     return others
