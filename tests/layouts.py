@@ -194,7 +194,7 @@ def yolo(root: Path) -> None:
 
 
 def yolo_lists_of_polygons(root: Path) -> None:
-    for stem, picture in PICTURES.items():
+    for stem in PICTURES:
         folder = root / ("a" if len(stem) % 2 else "b")
         picture_file(folder / "images", stem)
         write_text(folder / f"labels/{stem}.txt", yolo_rows(stem, polygons=True))

@@ -43,7 +43,7 @@ _LAYOUTS_OF_TASK = {
     "classification": "a folder of images for each class, in train and val or without splits",
 }
 _MOST_SUFFIXES = 5  # in a message
-_WRAPPERS = 3  # folders with nothing but one folder in them, as unpacked archives have
+_WRAPPERS = 3  # folders with but one folder in them, as unpacked archives have
 
 
 def recognise(root: str | Path, task: str | None = None, data_format: str | None = None) -> Recognised:
@@ -115,10 +115,13 @@ def _image_folders(one: Recognised) -> list[Path]:
 
 
 def _with_wrapped(root: Path) -> list[Path]:
-    """The folder and, as long as a folder holds nothing else, the only one in it."""
+    """The folder and, as long as a folder holds one folder only, that one."""
     folders = [root]
-    while len(folders) <= _WRAPPERS and len(inside := visible(folders[-1])) == 1 and inside[0].is_dir():
-        folders.append(inside[0])
+    while len(folders) <= _WRAPPERS:
+        inside = [path for path in visible(folders[-1]) if path.is_dir()]
+        if len(inside) != 1:
+            break
+        folders += inside
     return folders
 
 

@@ -185,7 +185,6 @@ def say_data(recipe: TrainingRecipe, task: Task, datasets: Mapping[str, _Dataset
         objects = getattr(dataset.records, "objects", None)
         parts.append(f"{name} {len(dataset)} images" + ("" if objects is None else f", {len(objects)} objects"))
     names = next(iter(datasets.values())).class_names
+    classes = f"{len(names)} class{'es' if len(names) != 1 else ''}: {listed(names, 20)}"
     where = "" if recipe.data_root is None else f"{recipe.data_root}: "
-    rank_zero_info(
-        f"{where}{settled_format(recipe, task)}: {'; '.join(parts)}; {len(names)} classes: {listed(names, 20)}"
-    )
+    rank_zero_info(f"{where}{settled_format(recipe, task)}: {'; '.join(parts)}; {classes}")

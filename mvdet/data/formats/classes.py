@@ -4,7 +4,7 @@ import re
 from pathlib import Path
 
 from mvdet.data.formats.layout import IMAGE_FOLDERS, Place, Recognised, recognised, split_kind
-from mvdet.data.formats.listing import holds, is_image, visible
+from mvdet.data.formats.listing import child, holds, is_image, visible
 
 _NO_CLASSES = {name.lower() for name in IMAGE_FOLDERS} | {"annotations", "labels", "masks", "segmentationclass"}
 _IMAGENET, _IMAGENET_CLASSES = re.compile(r"n\d{8}"), 1000
@@ -34,7 +34,9 @@ def find_classes(root: Path) -> Recognised | None:
 
 
 def _class_folders(folder: Path) -> list[Path]:
-    """The folders with images; none where one is no class by its name, or all are called like splits."""
+    """The folders with images; none where one is no class by its name or its content, or all are called like splits."""
     folders = [path for path in visible(folder) if path.is_dir() and holds(path, is_image)]
-    names = [path.name.lower() for path in folders]
-    return [] if _NO_CLASSES & set(names) or all(map(split_kind, names)) else folders
+    names = {path.name.lower() for path in folders}
+    if names & _NO_CLASSES or all(map(split_kind, names)) or any(child(path, _NO_CLASSES) for path in folders):
+        return []
+    return folders

@@ -180,7 +180,17 @@ def paired_splits(
 
     def together(folder: Path) -> tuple[Place, ...]:
         both = place(child(folder, IMAGE_FOLDERS), child(folder, annotation_folders))
-        return both or (place(folder, folder) if beside else ())
+        return both or (side_by_side(folder) if beside else ())
+
+    def side_by_side(folder: Path) -> tuple[Place, ...]:
+        def in_one(inside: Path) -> bool:
+            return holds(inside, is_annotation, depth=0) and holds(inside, is_image, depth=0)
+
+        with_images = [path for path in visible(folder) if path.is_dir() and holds(path, is_image, depth=0)]
+        if in_one(folder) or (len(with_images) > 1 and all(map(in_one, with_images))):
+            return (Place(folder, folder),)
+        images = child(folder, IMAGE_FOLDERS)
+        return (Place(images, images),) if images is not None and in_one(images) else ()
 
     images, annotations = child(root, IMAGE_FOLDERS), child(root, annotation_folders)
     if images is not None and annotations is not None:

@@ -70,11 +70,14 @@ def _published(root: Path, annotations: Sequence[str], lists: str, names: tuple[
 
 
 def _listed(root: Path, annotations: Sequence[str], lists: str, names: tuple[str, ...] | None) -> Recognised | None:
-    """Somebody's own folder in VOC's layout: the folder itself, or the only one in it."""
+    """Somebody's own folder in VOC's layout: the folder itself, or all that lie in it."""
     folders = _voc_folders(root, annotations)
     if not folders:
         return None
-    folders = folders[:1] if folders[0] == root else folders
+    if folders[0] == root:
+        folders = folders[:1]
+    elif len(folders) < len([path for path in visible(folders[0].parent) if path.is_dir()]):
+        return None  # one data set of several
     splits: Lists = {}
     for folder in folders:
         prefix = f"{folder.name}:" if len(folders) > 1 else ""
