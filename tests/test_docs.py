@@ -122,7 +122,8 @@ def parse(script: str, arguments: list[str], monkeypatch: pytest.MonkeyPatch) ->
         patch.setattr(sys, "argv", [script, *arguments])
         patch.setattr(argparse.ArgumentParser, "parse_known_args", known)
         patch.setattr(argparse.ArgumentParser, "parse_args", all_of_them)
-        # These parse by themselves, and then call:
+        # These parse by themselves, and then call, the first of them in the midst of it:
+        patch.setattr("mvdet.training.run.starting_point", stop)
         patch.setattr("mvdet.training.run.train", stop)
         patch.setattr("mvdet.training.sampler_comparison.compare_samplers", stop)
         try:

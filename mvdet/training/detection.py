@@ -123,6 +123,9 @@ READERS: dict[str, Callable[[SSDLiteRecipe, Opened, dict[str, Any]], DetectionDa
 }
 """By data format: the data set of a recipe at its places."""
 
+NAMED_IN_FILES = ("voc", "labelme", "via")
+"""The formats whose classes are those that the annotations happen to name."""
+
 
 def detection_dataset(recipe: SSDLiteRecipe, *, train: bool) -> DetectionDataset:
     """The training or the validation images of a recipe.

@@ -33,7 +33,7 @@ from mvdet.evaluation.run.segmentation import run_segmenter
 from mvdet.models.trained import find_model
 from mvdet.tasks import CLASSIFICATION, DETECTION, SEGMENTATION, Task
 from mvdet.training.classification import ClassificationRecipe, classification_dataset
-from mvdet.training.detection import SSDLiteRecipe, detection_dataset
+from mvdet.training.detection import NAMED_IN_FILES, SSDLiteRecipe, detection_dataset
 from mvdet.training.opening import say_data
 from mvdet.training.recipe import AUTO, TrainingRecipe, read_settings
 from mvdet.training.segmentation import SegmentationRecipe, segmentation_dataset
@@ -177,7 +177,7 @@ def evaluate(arguments: Mapping[str, Any], run_yolo: YoloRunner) -> str:
     if given.get("model") is None:
         _check(given, ResultsEvaluation, "--results", needed="annotations")
         return _evaluate_results(ResultsEvaluation(**given))
-    _check(given, ModelEvaluation, "--model", needed="data_format" if "data_root" not in given else "data_root")
+    _check(given, ModelEvaluation, "--model", needed="data_format" if "data_format" in given else "data_root")
     # ultralytics reads its own files, when the data set is there
     is_yolo = Path(given["model"]).is_file() and is_ultralytics_file(given["model"])
     model: Any = None if is_yolo else find_model(given["model"])
@@ -227,6 +227,10 @@ def _evaluate_yolo(options: ModelEvaluation, run_yolo: YoloRunner) -> str:
 def _evaluate_detector(detector: Any, options: ModelEvaluation) -> str:
     recipe = options.recipe(SSDLiteRecipe, DETECTION, size=options.size_or(detector.size))
     dataset = detection_dataset(recipe, train=False)
+    if recipe.data_format in NAMED_IN_FILES and set(dataset.class_names) < set(detector.class_names):
+        # not every class need occur in the images to evaluate on
+        recipe = dataclasses.replace(recipe, class_names=tuple(detector.class_names))
+        dataset = detection_dataset(recipe, train=False)
     say_data(recipe, DETECTION, {"val": dataset})
     return _report_detections(options, dataset, run_detector(detector, dataset, **options.running))
 

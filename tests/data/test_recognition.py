@@ -76,7 +76,7 @@ def test_the_task_decides_between_boxes_and_masks(tmp_path: Path) -> None:
     assert (boxes.task, boxes.data_format, boxes.train, boxes.val) == ("detection", "voc", ("train",), ("val",))
     assert (areas.task, areas.data_format, areas.val) == ("segmentation", "voc", ())
     assert areas.class_names == ("background", "cat")
-    assert recognise(tmp_path).task == "detection"
+    assert (recognise(tmp_path).task, boxes.class_names) == ("detection", None)  # the background is no object
 
 
 def split_folders(root: Path) -> None:

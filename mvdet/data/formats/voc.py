@@ -82,7 +82,9 @@ def _listed(root: Path, annotations: Sequence[str], lists: str, names: tuple[str
     for folder in folders:
         prefix = f"{folder.name}:" if len(folders) > 1 else ""
         splits |= {prefix + name: (place,) for name, place in _lists(folder, annotations, lists).items()}
-    return recognised(root, "voc", splits, class_names=names or named_classes(folders[0]))
+    if annotations is MASKS:  # XML files name their classes themselves
+        names = names or named_classes(folders[0])
+    return recognised(root, "voc", splits, class_names=names)
 
 
 def _voc_folders(root: Path, annotations: Sequence[str]) -> list[Path]:

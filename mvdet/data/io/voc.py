@@ -8,7 +8,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 from xml.etree import ElementTree
 
 import numpy as np
@@ -210,19 +210,6 @@ def _read_image_set(folder: Path, split: str, lists: str) -> ImageSet:
         there = ", ".join(sorted(path.stem for path in file.parent.glob("*.txt"))) or "none"
         raise FileNotFoundError(f"{file}: no such image list; there are {there}")
     return ImageSet(folder, tuple(read_image_list(file)), file)
-
-
-def split_or_image_sets(splits: Sequence[str]) -> dict[str, Any]:
-    """What one list, or lists of several years written YEAR:SPLIT, are as arguments of the VOC data sets.
-
-    Raises:
-        ValueError: several lists without years.
-    """
-    if any(":" in split for split in splits):
-        return {"image_sets": [(year, split) for year, _, split in (split.partition(":") for split in splits)]}
-    if len(splits) != 1:
-        raise ValueError(f"several voc splits are written YEAR:SPLIT, as VOC2007:trainval, got {', '.join(splits)}")
-    return {"split": splits[0]}
 
 
 class VocFolder:

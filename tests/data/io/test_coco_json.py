@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from mvdet.data.io.coco_json import CocoAnnotations, read_ground_truth
+from mvdet.data.io.coco_json import CocoAnnotations, read_ground_truth, without_group
 from mvdet.data.io.coco_masks import mask_polygons
 from mvdet.data.io.contours import Instance, mask_box
 from mvdet.data.io.faults import BadData, Fault
@@ -170,3 +170,32 @@ def test_what_does_not_fit_is_refused() -> None:
         coco.add(1, "x.jpg", 4, 6, [Instance(0, mask, mask_box(mask))])
     with pytest.raises(ValueError, match=r"x.jpg: label 1, allowed are 0 to 0"):
         coco.add(1, "x.jpg", 6, 4, [Instance(1, mask, mask_box(mask))])
+
+
+GROUP = [{"id": 0, "name": "pets", "supercategory": "none"}, {"id": 1, "name": "cat", "supercategory": "pets"}]
+
+
+@pytest.mark.parametrize(
+    ("categories", "used", "kept"),
+    [
+        (GROUP, [1], [1]),
+        ([*GROUP, {"id": 2, "name": "dog", "supercategory": "pets"}], [1], [1, 2]),
+        ([GROUP[0] | {"name": "cat"}, GROUP[1] | {"supercategory": "cat"}], [1], [1]),  # a class's own name
+        (GROUP, [0, 1], [0, 1]),  # it has objects
+        ([*GROUP, {"id": 2, "name": "car", "supercategory": "things"}], [1], [0, 1, 2]),  # not everybody's group
+        ([GROUP[0], {"id": 1, "name": "cat"}], [1], [0, 1]),
+        (GROUP[:1], [], [0]),
+        (
+            [{"id": 1, "name": "cat", "supercategory": "cat"}, {"id": 2, "name": "dog", "supercategory": "cat"}],
+            [2],
+            [1, 2],
+        ),
+    ],
+)
+def test_a_category_that_names_the_group(
+    categories: list[dict[str, Any]], used: list[int], kept: list[int], caplog: pytest.LogCaptureFixture
+) -> None:
+    annotations = [{"category_id": number} for number in used]
+    assert [entry["id"] for entry in without_group(categories, annotations, "a.json")] == kept
+    dropped = len(kept) < len(categories)
+    assert ("a.json: category 0" in caplog.text) == dropped
