@@ -160,7 +160,7 @@ def test_vocs_own_folders(tmp_path: Path) -> None:
         ({}, "detection", "no data set found, it holds nothing; understood are for detection: COCO"),
         ({"a/x.jpg": "", "b/y.txt": "note"}, "detection", r"no data set found, it holds the folders a, b; understood"),
         ({"x.jpg": "", "y.png": ""}, "classification", r"it holds 1 x .jpg, 1 x .png; .* a folder of images for each"),
-        ({"train/cat/x.jpg": "", "val/cat/y.jpg": ""}, "classification", "one class folder only, cat; .* two classes"),
+        ({"cat/x.jpg": ""}, "classification", "one class folder only, cat; .* two classes"),
         ({"images/x.jpg": ""}, "segmentation", r"no data set found, it holds the folders images"),
         ({"images/x.jpg": "", "masks/y.png": ""}, "segmentation", r"no data set found"),
         ({"data.yaml": "train: a\nval: b\nnames: [x]"}, "detection", r"data.yaml: train: a is not there; looked in"),

@@ -80,7 +80,10 @@ class CocoDetection(DetectionDataset):
 
 def _records(truth: GroundTruth, folder: Path) -> Iterator[ImageRecord]:
     labels = {category_id: label for label, category_id in enumerate(truth.class_names, start=1)}
-    names = ImageNames(folder)
+    # anywhere below the folder only where no name leads to an image: a single one that does not is missing
+    names = ImageNames(folder, deep=False)
+    if not any(names.find(image.file_name) for image in truth.images.values()):
+        names = ImageNames(folder)
     for image_id, objects in truth.objects_by_image().items():
         image = truth.images[image_id]
         assert image.width is not None

@@ -24,11 +24,13 @@ def find_classes(root: Path) -> Recognised | None:
     classes = next((by_split[name] for name in splits), [])
     if not splits:
         classes = _class_folders(root)
+        if len(classes) == 1:
+            raise ValueError(
+                f"{root}: one class folder only, {classes[0].name}; a classifier needs two classes at least"
+            )
         splits = {"all": (Place(root),)} if classes else {}
     if not splits:
         return None
-    if len(classes) < 2:
-        raise ValueError(f"{root}: one class folder only, {classes[0].name}; a classifier needs two classes at least")
     imagenet = len(classes) == _IMAGENET_CLASSES and all(_IMAGENET.fullmatch(path.name) for path in classes)
     return recognised(root, "folder", splits, published=imagenet)
 
