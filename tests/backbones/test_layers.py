@@ -9,7 +9,6 @@ from mvdet.backbones.mobilevit_block import Attention
 from mvdet.backbones.mobilevitv2_block import LinearAttention
 from mvdet.backbones.tokens import join_positions, split_positions
 
-
 SIZES = [(2, 4), (4, 6), (10, 8)]
 
 
