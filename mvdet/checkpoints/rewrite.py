@@ -22,7 +22,7 @@ def rewrite_weights(weights: WeightsLike, output: str | Path, *, to: str = "mvde
         output: the file to write; complete or not there at all.
         to: "mvdet", "timm", "transformers", "cvnets" or "mmpretrain".
         bgr: whether the source's network expects BGR images; None takes its publisher's habit. What is written expects
-            what the target's published files do: BGR for v1 of transformers and cvnets, RGB otherwise.
+            what the target's published files do: BGR for v1 of transformers, cvnets and mmpretrain, RGB otherwise.
 
     Returns:
         What was read.

@@ -13,6 +13,8 @@ from mvdet.wording import listed, plain
 
 # What a module of any implementation keeps; rows of a table name modules, and these are common to all.
 _LEAF = r"\.(?P<leaf>weight|bias|running_mean|running_var|num_batches_tracked)"
+COUNTER = ".num_batches_tracked"
+"""The end of the keys of what a batch normalisation counts and does not use: files may lack it."""
 # What wrappers put into keys, of the whole network or of a part: DistributedDataParallel and AveragedModel,
 # torch.compile, FullyShardedDataParallel, activation checkpointing.
 _WRAPPED = re.compile(r"(?<![^.])(module|_orig_mod|_fsdp_wrapped_module|_checkpoint_wrapped_module)\.")
