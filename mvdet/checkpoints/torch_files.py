@@ -45,7 +45,10 @@ def read_torch(path: Path, *, stand_ins: bool = False) -> Any:
                 raise RefusedError(f"refused, its {size} bytes claim to hold {wanted} bytes of tensors")
             with torch.serialization.safe_globals([(made, name) for name, made in STAND_INS.items()]):
                 file.seek(0)
-                return torch.load(file, map_location="cpu", weights_only=True)
+                # by its path torch takes a file of that suffix for another one
+                return torch.load(
+                    file if path.suffix == ".safetensors" else path, map_location="cpu", weights_only=True
+                )
         except RefusedError as error:
             raise ValueError(str(error)) from None
         except Exception as error:  # whatever bytes somebody chose can make zipfile, torch and the unpickler raise
