@@ -1,6 +1,5 @@
 """Read and write masks: PNG files that hold a class number for every pixel."""
 
-import zlib
 from io import BytesIO
 from pathlib import Path
 
@@ -61,7 +60,7 @@ def read_mask(file: str | Path, num_classes: int) -> NDArray[np.uint8]:
     try:
         picture = PngImageFile(BytesIO(data))
         values = np.asarray(picture).astype(np.int64)
-    except (OSError, SyntaxError, ValueError, zlib.error) as error:
+    except Exception as error:  # a malformed field makes Pillow raise nearly anything
         raise BadImageError(Fault.UNREADABLE_MASK, f"{file}: not a PNG file that can be read: {error}") from error
     depth, colour_type = data[24], data[25]  # of the header, which is the first chunk
     if colour_type not in (_GREY, _PALETTE):
