@@ -68,10 +68,13 @@ def read_class_names(file: str | Path) -> tuple[str, ...]:
 
     Raises:
         FileNotFoundError: no such file.
-        ValueError: not text.
+        ValueError: not text, no name, or one twice.
     """
     lines = read_text(Path(file).expanduser()).splitlines()
-    return tuple(line.strip() for line in lines if line.strip())
+    names = tuple(line.strip() for line in lines if line.strip())
+    if not names or len(set(names)) < len(names):
+        raise ValueError(f"{file}: must name one class at least, each once, got {', '.join(names) or 'none'}")
+    return names
 
 
 def _records(images: Path, masks: Path, mask_suffix: str, bad_data: BadData) -> list[MaskRecord]:

@@ -12,7 +12,7 @@ from mvdet.data.datasets.records import ImageRecord, ObjectRow, pack_objects
 from mvdet.data.datasets.segmentation import MaskRecord, SegmentationDataset
 from mvdet.data.io.faults import DEFAULT_POLICY, BadData, BadDataPolicy, BadItemError, Fault, Remark
 from mvdet.data.io.images import image_size
-from mvdet.data.io.listing import visible_files
+from mvdet.data.io.listing import is_no_file, visible_files
 from mvdet.data.io.voc import ImageSet, find_image_sets
 from mvdet.data.io.voc_xml import VocAnnotation, VocObject, read_annotation
 
@@ -26,7 +26,8 @@ class VocDetection(DetectionDataset):
 
     Boxes become pixel edges from 0 (see `mvdet.data.io.voc_xml`, and `VocAnnotation.usable_box` for those that cannot
     be used). A size that a file does not say is the picture's. Objects marked `difficult` are left out of training
-    targets, and count neither as found nor as missed in evaluation. VOC has no ids: images are numbered from 1 in the order of the lists. `area` is the box's.
+    targets, and count neither as found nor as missed in evaluation. VOC has no ids: images are numbered from 1 in the
+    order of the lists. `area` is the box's.
 
     Args:
         root: a folder with `JPEGImages`, `Annotations` and `ImageSets/Main`; with `image_sets`, one that holds such
@@ -100,13 +101,15 @@ def _records(sets: Sequence[ImageSet], class_names: Sequence[str], bad_data: Bad
     labels = {name: label for label, name in enumerate(class_names, start=1)}
     for image_id, name, file, folder in _listed(sets, bad_data):
         annotation_file = folder / "Annotations" / f"{name}.xml"
-        if not annotation_file.is_file():
-            bad_data.report(Fault.MISSING_ANNOTATION, f"image {image_id}: {annotation_file}: no such file")
-            continue
         try:
             annotation = _with_size(read_annotation(annotation_file), file, bad_data)
         except BadItemError as error:
             bad_data.report(error.fault, f"image {image_id}: {error}")
+            continue
+        except OSError as error:
+            if not is_no_file(error):
+                raise
+            bad_data.report(Fault.MISSING_ANNOTATION, f"image {image_id}: {annotation_file}: no such file")
             continue
         for fault, what in annotation.faults:
             bad_data.report(fault, what)

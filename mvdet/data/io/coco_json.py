@@ -26,11 +26,11 @@ def read_ground_truth(source: GroundTruthSource, bad_data: BadData | None = None
     Without `bad_data`, for scoring a file of results, everything that is wrong is an error, and what scoring can do
     without (sizes, file names, annotation ids) may be missing.
 
-    With it, for a data set of pictures, only a structure that is not COCO is an error. Single entries that cannot be used
-    are reported there and left out: images without an id, a file name and a size, categories without an id and a name,
-    ids that occur twice, unknown images and categories, boxes without area or outside their image, bad areas and flags.
-    What a data set does not use is not judged: ids of annotations that are missing, and masks, which are most of a
-    file's content and are not kept. An `area` that is null is the box's.
+    With it, for a data set of pictures, only a structure that is not COCO is an error. Single entries that cannot be
+    used are reported there and left out: images without an id, a file name and a size, categories without an id and a
+    name, ids that occur twice, unknown images and categories, boxes without area or outside their image, bad areas and
+    flags. What a data set does not use is not judged: ids of annotations that are missing, and masks, which are most of
+    a file's content and are not kept. An `area` that is null is the box's.
 
     Args:
         source: a json file, its content, or what this function returned before, which is returned as it is.
@@ -78,7 +78,7 @@ def read_ground_truth(source: GroundTruthSource, bad_data: BadData | None = None
 
 def _check_unseen(entry: object, seen: set[int]) -> None:
     """Raises BadItemError for an annotation with the id of one before it; one without an id is no fault."""
-    annotation_id = entry.get("id") if isinstance(entry, Mapping) else None
+    annotation_id: Any = entry.get("id") if isinstance(entry, Mapping) else None
     if not is_whole_number(annotation_id):
         return
     if annotation_id in seen:

@@ -48,7 +48,8 @@ def decode_with_pillow(data: bytes) -> tuple[NDArray[np.uint8], int]:
             raise UndecodableError(f"{picture.width} x {picture.height} pixels, allowed are {_MAX_PIXELS} in all")
         orientation = int(picture.getexif().get(_ORIENTATION_TAG, STORED))
         picture.load()
-        upright = _rgb(ImageOps.exif_transpose(picture))  # TIFF files are turned by `load` already
+        # TIFF files are turned by `load` already
+        upright = _rgb(ImageOps.exif_transpose(picture), whole_range=picture.format == "TIFF")
     except UndecodableError:
         raise
     except Exception as error:  # a malformed field makes plug-ins raise nearly anything
@@ -78,8 +79,9 @@ def _open(data: bytes) -> Image.Image | None:
     return None
 
 
-def _rgb(picture: Image.Image) -> NDArray[np.uint8]:
-    if picture.mode.startswith("I;16") or (picture.mode == "I" and picture.format != "TIFF"):
+def _rgb(picture: Image.Image, *, whole_range: bool) -> NDArray[np.uint8]:
+    """[H, W, 3]; in formats that do not use the whole range of 32-bit integers, these hold 16 bits."""
+    if picture.mode.startswith("I;16") or (picture.mode == "I" and not whole_range):
         grey = (np.asarray(picture).astype(np.int64) >> 8).astype(np.uint8)
         return np.repeat(grey[:, :, None], 3, axis=2)
     if picture.mode in ("I", "F"):

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from mvdet.data.io.decoders import UndecodableError, decode_with_pillow
 from mvdet.data.io.faults import BadItemError, Fault
+from mvdet.data.io.listing import is_no_file
 from mvdet.data.io.orientation import STORED, exif_orientation, is_doubtful, is_turned, turned, upright_size
 
 _JPEG_START, _JPEG_END = b"\xff\xd8", b"\xff\xd9"
@@ -54,8 +55,8 @@ def _read_stored(file: str | Path) -> tuple[NDArray[np.uint8], int]:
     """The pixels as they are stored, and the orientation; raises as `read_image`."""
     try:
         data = Path(file).read_bytes()
-    except FileNotFoundError as error:
-        raise BadImageError(Fault.MISSING_IMAGE, f"{file}: no such file") from error
+    except OSError as error:
+        raise _missing(file, error) from error
     if not data:
         raise BadImageError(Fault.UNREADABLE_IMAGE, f"{file}: the file is empty")
     # OpenCV fills what is missing of a JPEG with grey and says nothing
@@ -69,6 +70,11 @@ def _read_stored(file: str | Path) -> tuple[NDArray[np.uint8], int]:
         return decode_with_pillow(data)
     except UndecodableError as error:
         raise BadImageError(Fault.UNREADABLE_IMAGE, f"{file}: {error}") from error
+
+
+def _missing(file: str | Path, error: OSError) -> OSError | BadImageError:
+    """What to raise where a file cannot be opened."""
+    return BadImageError(Fault.MISSING_IMAGE, f"{file}: no such file") if is_no_file(error) else error
 
 
 def _decode_with_opencv(data: bytes) -> NDArray[np.uint8] | None:
@@ -134,8 +140,8 @@ def _stored_size(file: str | Path) -> tuple[tuple[int, int], int]:
             head = stream.read(_HEAD_BYTES)
             stream.seek(-min(len(_PNG_END), stream.seek(0, os.SEEK_END)), os.SEEK_END)
             tail = stream.read()
-    except FileNotFoundError as error:
-        raise BadImageError(Fault.MISSING_IMAGE, f"{file}: no such file") from error
+    except OSError as error:
+        raise _missing(file, error) from error
     found = _jpeg_or_png_size(head)
     complete = tail.endswith(_PNG_END if head.startswith(_PNG_START) else _JPEG_END)
     if found is not None and complete:

@@ -1,9 +1,11 @@
 """Files in folders, without those that no one put there: hidden ones, and what systems leave behind."""
 
+import errno
 import os
 from collections.abc import Collection, Iterator
 from pathlib import Path, PurePath
 
+_NO_SUCH_FILE = {errno.ENOENT, errno.ENOTDIR, errno.EISDIR, errno.ENAMETOOLONG}
 _LITTER = {"__macosx"}  # of archives packed on a Mac: `._NAME` beside it is hidden by its name
 
 
@@ -13,6 +15,14 @@ def is_hidden(path: str | PurePath) -> bool:
     That is what starts with a dot (`.ipynb_checkpoints`, `._img.jpg`), `__MACOSX`, and all that lies within.
     """
     return any(part.startswith(".") or part.casefold() in _LITTER for part in PurePath(path).parts)
+
+
+def is_no_file(error: OSError) -> bool:
+    """Whether opening failed because there is no file of that name, nor can be.
+
+    That is a fault of the list or the annotation that names the file; other errors are trouble of the system.
+    """
+    return error.errno in _NO_SUCH_FILE
 
 
 def visible_files(folder: Path, suffixes: Collection[str]) -> list[Path]:

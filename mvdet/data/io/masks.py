@@ -10,6 +10,7 @@ from PIL.PngImagePlugin import PngImageFile
 
 from mvdet.data.io.faults import Fault
 from mvdet.data.io.images import BadImageError
+from mvdet.data.io.listing import is_no_file
 
 IGNORE_INDEX = 255
 """The class number of pixels that count neither in the loss nor in the evaluation: VOC's borders, and padding."""
@@ -55,7 +56,9 @@ def read_mask(file: str | Path, num_classes: int) -> NDArray[np.uint8]:
     """
     try:
         data = Path(file).read_bytes()
-    except FileNotFoundError as error:
+    except OSError as error:
+        if not is_no_file(error):
+            raise
         raise BadImageError(Fault.MISSING_MASK, f"{file}: no such file") from error
     try:
         picture = PngImageFile(BytesIO(data))

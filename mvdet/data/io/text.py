@@ -2,6 +2,7 @@
 
 import codecs
 import logging
+import re
 from collections.abc import Collection
 from pathlib import Path
 from typing import NamedTuple
@@ -25,6 +26,12 @@ _GUESSES: tuple[tuple[str, Collection[int] | None], ...] = (
 )
 """What text may be that says nothing of its encoding and is no UTF-8, in the order of trial, with the first bytes of
 the characters that most of such a text consists of; None takes whatever can be decoded."""
+
+_UNLIKELY = re.compile(
+    "[\u0180-\u0385\u03cf-\u03ff\u0460-\u05cf\u05eb-\u0620\u064b-\u07ff]"  # letters of no language in wide use
+    "|[\u00a0-\u00bf\u00d7\u00f7][\u0080-\u07ff]|[\u0080-\u07ff][\u00a0-\u00bf\u00d7\u00f7]"  # signs beside letters
+)
+"""What UTF-8 of two bytes a character seldom has, and GB2312 read as UTF-8 nearly always."""
 
 
 class Decoded(NamedTuple):
@@ -59,7 +66,8 @@ def decode(data: bytes, source: object, declared: str | None = None) -> Decoded:
 
     1. a byte order mark (UTF-8, UTF-16, UTF-32);
     2. the encoding that the file declares for itself, as XML may;
-    3. UTF-8;
+    3. UTF-8, but for characters that no language has side by side, where GB2312 makes them common ones: in GB2312,
+       some words are valid UTF-8 by chance;
     4. a guess: UTF-16 where every other byte is 0; else GB2312, Shift-JIS and GB18030 where most of the characters
        would be common ones, and Windows' Western encoding (cp1252).
 
@@ -76,6 +84,8 @@ def decode(data: bytes, source: object, declared: str | None = None) -> Decoded:
     for encoding in known:
         text = _decoded(data, encoding)
         if text is not None and "\0" not in text:
+            if encoding == "utf-8" and declared is None and (chinese := _chinese_by_chance_utf8(data, text)):
+                return chinese
             return Decoded(text, encoding)
     if mark is None:
         for encoding, common in [(_wide(data), None)] if b"\0" in data else _GUESSES:
@@ -84,6 +94,16 @@ def decode(data: bytes, source: object, declared: str | None = None) -> Decoded:
                 return Decoded(text, encoding, guessed=True)
     tried = ", ".join(dict.fromkeys([*known, *(name for name, _ in _GUESSES)] if mark is None else known))
     raise ValueError(f"{source}: not text in an encoding known here; tried {tried}")
+
+
+def _chinese_by_chance_utf8(data: bytes, text: str) -> Decoded | None:
+    """The text in GB2312, where that is likelier than the UTF-8 that it was read as."""
+    if text.isascii() or max(text) > "\u07ff" or not _UNLIKELY.search(text):
+        return None
+    chinese = _decoded(data, "gb2312")
+    if chinese is None or not _is_plausible(chinese, "gb2312", _GB_COMMON):
+        return None
+    return Decoded(chinese, "gb2312", guessed=True)
 
 
 def _decoded(data: bytes, encoding: str) -> str | None:

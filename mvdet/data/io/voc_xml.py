@@ -113,18 +113,20 @@ def read_annotation(file: str | Path) -> VocAnnotation:
 
 def _parse(data: bytes, file: Path) -> tuple[ElementTree.Element, str | None]:
     """The outermost element, and what is to be said of an encoding that was guessed."""
-    try:
-        return ElementTree.fromstring(data), None
-    except (ElementTree.ParseError, ValueError, LookupError) as error:  # the last two: encodings that expat lacks
-        first = error
     if not data.strip():
         raise _unreadable(file, "the file is empty")
     declaration = _DECLARATION.match(data)
+    first: Exception | None = None
+    if declaration or data.isascii():  # what else is UTF-8 for expat may be GB2312
+        try:
+            return ElementTree.fromstring(data), None
+        except (ElementTree.ParseError, ValueError, LookupError) as error:  # the last two: encodings that expat lacks
+            first = error
     try:
         decoded = decode(data, file, declaration[1].decode("ascii") if declaration else None)
         root = ElementTree.fromstring(decoded.text.lstrip())
     except (ElementTree.ParseError, ValueError) as error:
-        what = error if str(error).startswith(f"{file}:") else f"not well-formed XML: {first}"
+        what = error if str(error).startswith(f"{file}:") else f"not well-formed XML: {first or error}"
         raise _unreadable(file, str(what).removeprefix(f"{file}: ")) from error
     return root, guess_remark(decoded) if decoded.guessed else None
 

@@ -142,7 +142,9 @@ def test_broken_files_and_folders_are_named(root: Path, tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError, match=r"no folder .*nowhere; images lie in .*nowhere/CLASS/"):
         ClassificationDataset(tmp_path / "nowhere", transform=eval_transform)
     (root / "c").mkdir()
-    with pytest.raises(FileNotFoundError, match="Found no valid file for the classes c"):
+    with pytest.raises(
+        FileNotFoundError, match=r"no image in the folders of the classes c; looked for files ending in \.avif"
+    ):
         ClassificationDataset(root, transform=eval_transform)
 
 

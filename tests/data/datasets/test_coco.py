@@ -109,7 +109,7 @@ def test_an_annotation_may_have_the_id_0(tmp_path: Path) -> None:
     ("changes", "fault", "message"),
     [
         ({"annotations_0": {"bbox": [1, 2, 0, 20]}}, Fault.NO_AREA, "annotation 5 of image 30 (a.png): "),
-        ({"annotations_0": {"bbox": [1, 2, 10, -1]}}, Fault.NO_AREA, "'bbox': [1, 2, 10, -1]"),
+        ({"annotations_0": {"bbox": [1, 2, 10, -1]}}, Fault.NO_AREA, "0 or more, got [1, 2, 10, -1]"),
         ({"annotations_0": {"bbox": [64, 2, 10, 20]}}, Fault.OUTSIDE, "annotation 5 of image 30"),
         ({"annotations_0": {"bbox": [1, -20, 10, 20]}}, Fault.OUTSIDE, "annotation 5 of image 30"),
         ({"annotations_0": {"bbox": [1, math.nan, 10, 20]}}, Fault.NOT_A_BOX, "annotation 5 of image 30"),
@@ -118,7 +118,11 @@ def test_an_annotation_may_have_the_id_0(tmp_path: Path) -> None:
         ({"annotations_0": {"bbox": [1, 2, 10, "9"]}}, Fault.NOT_A_BOX, "annotation 5 of image 30"),
         ({"annotations_0": {"area": math.nan}}, Fault.BAD_AREA, "annotation 5 of image 30"),
         ({"annotations_0": {"area": -3}}, Fault.BAD_AREA, "annotation 5 of image 30"),
-        ({"annotations_0": {"category_id": 4}}, Fault.UNKNOWN_CATEGORY, "'category_id': 4"),
+        (
+            {"annotations_0": {"category_id": 4}},
+            Fault.UNKNOWN_CATEGORY,
+            "category_id 4 is not among the categories, 3, 7, 44",
+        ),
         ({"annotations_0": {"image_id": 31}}, Fault.UNKNOWN_IMAGE, "annotation 5 of image 31 (not listed)"),
     ],
 )
@@ -187,14 +191,6 @@ def test_the_first_of_two_annotations_with_one_id_stays(tmp_path: Path) -> None:
         (CONTENT | {"annotations": {}}, r"'annotations' must be a list, got an object"),
         (CONTENT | {"categories": []}, r"'categories' is empty"),
         (CONTENT | {"images": []}, r"'images' is empty"),
-        (changed(categories_1={"id": 44}), r"categories\[1\]: id 44 occurs twice"),
-        (changed(categories_1={"name": None}), r"categories\[1\]: name must be a text, got None"),
-        (changed(images_1={"file_name": None}), r"images\[1\]: file_name must be a text, got None"),
-        (changed(images_1={"id": "10"}), r"images\[1\]: id must be a whole number, got '10'"),
-        (changed(images_1={"height": 0}), r"images\[1\]: height must be a whole number of at least 1, got 0"),
-        (changed(annotations_1={"bbox": None}), rf"annotations\[1\] \(id {LARGE_ID}\): bbox must be 4 .*, got None"),
-        (changed(annotations_1={"category_id": True}), r"annotations\[1\] .*: category_id must be a whole .* got True"),
-        (CONTENT | {"annotations": [7]}, r"annotations\[0\] must be an object, got int"),
     ],
 )  # fmt: skip
 def test_a_structure_that_is_not_coco_is_always_an_error(tmp_path: Path, content: Any, message: str) -> None:
