@@ -13,7 +13,7 @@ from PIL import Image
 
 from mvdet.data.datasets.coco import CocoDetection, coco_split
 from mvdet.data.io.coco_json import read_ground_truth
-from mvdet.data.io.faults import Fault
+from mvdet.data.io.faults import Fault, Remark
 from mvdet.data.transforms.detection import train_transform
 
 LARGE_ID = 908_400_553_664
@@ -161,6 +161,61 @@ def test_bad_images(tmp_path: Path, changes: dict[str, Any], fault: Fault, messa
     for truth in (dataset.ground_truth(), CocoDetection(*files, train=False).ground_truth()):
         assert [(item.id, item.file_name) for item in truth.images.values()] == [(30, "a.png"), (20, "c.png")]
         assert {item.image_id for item in truth.objects} <= {30, 20}
+
+
+@pytest.mark.parametrize(
+    ("orientation", "said", "remarked", "pixel"),
+    [
+        (1, (64, 48), False, (0, 0)),
+        (3, (64, 48), True, (47, 63)),
+        (6, (64, 48), False, (0, 0)),  # the annotations count the stored pixels
+        (6, (48, 64), False, (0, 47)),  # or the upright ones
+        (8, (48, 64), False, (63, 0)),
+    ],
+)
+def test_exif_orientation(
+    tmp_path: Path,
+    orientation: int,
+    said: tuple[int, int],
+    remarked: bool,
+    pixel: tuple[int, int],
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    files = write(
+        tmp_path, changed(images_0={"width": said[0], "height": said[1]}, annotations_1={"bbox": [0, 0, 9, 9]})
+    )
+    pixels = np.zeros((48, 64, 3), np.uint8)
+    pixels[0, 0] = 255  # the first pixel that is stored
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    Image.fromarray(pixels).save(files[1] / "a.png", exif=exif)
+    with caplog.at_level("WARNING"):
+        dataset = CocoDetection(*files, train=False, on_bad_data="error")
+    assert dataset.bad_data.remarks == ({Remark.DOUBTFUL_ORIENTATION: 1} if remarked else {})
+    assert ("a.png" in caplog.text) is remarked
+    image, target = dataset[0]
+    assert target["orig_size"].tolist() == [said[1], said[0]]
+    assert image.shape == (3, said[1], said[0])
+    assert np.argwhere(image[0].numpy() == 255).tolist() == [list(pixel)]
+
+
+@pytest.mark.parametrize("image_id", [2**63, 2**64 - 1, -(2**63)])
+def test_large_image_ids(tmp_path: Path, image_id: int) -> None:
+    content = changed(
+        images_0={"id": image_id}, annotations_0={"image_id": image_id}, annotations_1={"image_id": image_id}
+    )
+    dataset = CocoDetection(*write(tmp_path, content), train=False, on_bad_data="error")
+    target = dataset[0][1]
+    assert int(target["image_id"]) % 2**64 == image_id % 2**64
+    truth = dataset.ground_truth()
+    assert truth.images[int(target["image_id"])].id == image_id
+    assert [len(objects) for objects in truth.objects_by_image().values()] == [2, 1, 0]
+
+
+def test_names_that_no_file_can_have(tmp_path: Path) -> None:
+    for name in ("x" * 300, "a.png/b.png", "sub"):
+        dataset = CocoDetection(*write(tmp_path, changed(images_0={"file_name": name})), train=False)
+        assert dataset.bad_data.counts == {Fault.MISSING_IMAGE: 1}
 
 
 def test_a_bad_annotation_gives_its_id_to_no_other(tmp_path: Path) -> None:
