@@ -127,6 +127,7 @@ FORMATS = {
     "coco": Format(build_coco, load_coco, "*.json"),
     "masks": Format(build_masks, load_masks, "masks/*.png"),
 }
+"""A format more is a row more; mutations go by the suffix of the file, see `OF_KIND`."""
 
 
 # Mutations: each changes the folder and says whether a set may become smaller by it without a fault being there

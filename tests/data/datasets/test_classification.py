@@ -153,3 +153,14 @@ def test_the_global_generators_are_left_alone(root: Path) -> None:
     states = random.getstate(), np.random.get_state()[1].tolist()
     dataset[0]
     assert (random.getstate(), np.random.get_state()[1].tolist()) == states
+
+
+def test_hidden_folders_and_files_are_not_there(root: Path) -> None:
+    before = ClassificationDataset(root, transform=eval_transform)
+    for folder in (".ipynb_checkpoints", "__MACOSX", "a/.ipynb_checkpoints", "a/__MACOSX"):
+        (root / folder).mkdir()
+        (root / folder / "0.jpg").write_bytes(b"no picture")
+    (root / "a/._0.jpg").write_bytes(b"no picture")
+    dataset = ClassificationDataset(root, transform=eval_transform, on_bad_data="error")
+    assert dataset.class_names == before.class_names
+    assert dataset.records == before.records
