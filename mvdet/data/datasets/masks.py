@@ -7,6 +7,8 @@ from mvdet.data.datasets.base import Size, TransformFactory
 from mvdet.data.datasets.segmentation import MaskRecord, SegmentationDataset
 from mvdet.data.io.faults import DEFAULT_POLICY, BadData, BadDataPolicy, Fault
 from mvdet.data.io.images import IMAGE_SUFFIXES
+from mvdet.data.io.listing import visible_files
+from mvdet.data.io.text import read_text
 
 
 class FolderSegmentation(SegmentationDataset):
@@ -66,14 +68,18 @@ def read_class_names(file: str | Path) -> tuple[str, ...]:
 
     Raises:
         FileNotFoundError: no such file.
+        ValueError: not text, no name, or one twice.
     """
-    lines = Path(file).expanduser().read_text(encoding="utf-8").splitlines()
-    return tuple(line.strip() for line in lines if line.strip())
+    lines = read_text(Path(file).expanduser()).splitlines()
+    names = tuple(line.strip() for line in lines if line.strip())
+    if not names or len(set(names)) < len(names):
+        raise ValueError(f"{file}: must name one class at least, each once, got {', '.join(names) or 'none'}")
+    return names
 
 
 def _records(images: Path, masks: Path, mask_suffix: str, bad_data: BadData) -> list[MaskRecord]:
     """The images with the masks that they should have; what is there beside them is reported."""
-    files = sorted(file for file in images.rglob("*") if file.suffix.lower() in IMAGE_SUFFIXES)
+    files = visible_files(images, IMAGE_SUFFIXES)
     records: dict[Path, MaskRecord] = {}
     for number, file in enumerate(files, start=1):
         mask = masks / file.parent.relative_to(images) / f"{file.stem}{mask_suffix}"
@@ -81,7 +87,7 @@ def _records(images: Path, masks: Path, mask_suffix: str, bad_data: BadData) -> 
             bad_data.report(Fault.DUPLICATE_ID, f"{file}: {mask} is the mask of {records[mask].file} already")
         else:
             records[mask] = MaskRecord(str(file), str(mask), number)
-    for mask in sorted(masks.rglob(f"*{mask_suffix}")):
-        if mask not in records:
+    for mask in visible_files(masks, (".png",)):
+        if mask.name.endswith(mask_suffix) and mask not in records:
             bad_data.report(Fault.UNKNOWN_IMAGE, f"{mask}: no image in {images} is called like it")
     return list(records.values())

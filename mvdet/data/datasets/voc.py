@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from mvdet.class_names import VOC_CLASSES, VOC_SEGMENTATION_CLASSES
@@ -9,8 +10,11 @@ from mvdet.data.datasets.base import Size, TransformFactory
 from mvdet.data.datasets.detection import DetectionDataset
 from mvdet.data.datasets.records import ImageRecord, ObjectRow, pack_objects
 from mvdet.data.datasets.segmentation import MaskRecord, SegmentationDataset
-from mvdet.data.io.faults import DEFAULT_POLICY, BadData, BadDataPolicy, Fault
-from mvdet.data.io.voc import ImageSet, find_image_sets, image_files, read_annotation
+from mvdet.data.io.faults import DEFAULT_POLICY, BadData, BadDataPolicy, BadItemError, Fault, Remark
+from mvdet.data.io.images import image_size
+from mvdet.data.io.listing import is_no_file, visible_files
+from mvdet.data.io.voc import ImageSet, find_image_sets
+from mvdet.data.io.voc_xml import VocAnnotation, VocObject, read_annotation
 
 FOLDERS = ("JPEGImages", "Annotations", "ImageSets/Main")
 
@@ -20,9 +24,10 @@ logger = logging.getLogger(__name__)
 class VocDetection(DetectionDataset):
     """A VOC folder: `JPEGImages`, `Annotations`, and the list `ImageSets/Main/{split}.txt`.
 
-    Boxes become pixel edges from 0 (see `mvdet.data.io.voc`, and `VocAnnotation.usable_box` for those that cannot be
-    used). Objects marked `difficult` are left out of training targets, and count neither as found nor as missed in
-    evaluation. VOC has no ids: images are numbered from 1 in the order of the lists. `area` is the box's.
+    Boxes become pixel edges from 0 (see `mvdet.data.io.voc_xml`, and `VocAnnotation.usable_box` for those that cannot
+    be used). A size that a file does not say is the picture's. Objects marked `difficult` are left out of training
+    targets, and count neither as found nor as missed in evaluation. VOC has no ids: images are numbered from 1 in the
+    order of the lists. `area` is the box's.
 
     Args:
         root: a folder with `JPEGImages`, `Annotations` and `ImageSets/Main`; with `image_sets`, one that holds such
@@ -33,13 +38,12 @@ class VocDetection(DetectionDataset):
             `Annotations` are read for that, so that every split gets the same list. An object of another class is bad
             data.
         train, transform, size, seed, check_files: see `DetectionDataset`.
-        on_bad_data: what happens to bad items, see `mvdet.data.io.faults`. An annotation file that is there but cannot
-            be read as VOC, as one with a coordinate that is no finite number, is an error under either policy.
+        on_bad_data: what happens to bad items, see `mvdet.data.io.faults`.
 
     Raises:
         FileNotFoundError: no such folder or list.
-        ValueError: an annotation file or a list is malformed, under either policy; neither or both of `split` and
-            `image_sets`; bad items under "error"; nothing usable.
+        ValueError: a list is malformed, under either policy; neither or both of `split` and `image_sets`; bad items
+            under "error"; nothing usable.
     """
 
     def __init__(
@@ -57,10 +61,10 @@ class VocDetection(DetectionDataset):
         check_files: bool = True,
     ) -> None:
         sets = find_image_sets(root, split, image_sets, FOLDERS)
-        names = tuple(class_names) if class_names is not None else _classes_found([folder for folder, _ in sets])
+        names = tuple(class_names) if class_names is not None else _classes_found([one.folder for one in sets])
         if not names or len(set(names)) < len(names):
             raise ValueError(f"class_names must be one at least, each once, got {names}")
-        bad_data = BadData(", ".join(str(folder) for folder, _ in sets), on_bad_data)
+        bad_data = BadData(", ".join(str(one.folder) for one in sets), on_bad_data)
         super().__init__(
             _records(sets, names, bad_data),
             names,
@@ -76,41 +80,76 @@ class VocDetection(DetectionDataset):
 
 def _classes_found(folders: Sequence[Path]) -> tuple[str, ...]:
     """Every class that an annotation file of the folders names, sorted."""
-    files = [file for folder in dict.fromkeys(folders) for file in sorted((folder / "Annotations").glob("*.xml"))]
-    names = tuple(sorted({item.name for file in files for item in read_annotation(file).objects}))
+    files = [file for folder in dict.fromkeys(folders) for file in visible_files(folder / "Annotations", (".xml",))]
+    names = tuple(sorted({item.name for file in files for item in _objects(file)}))
     if not names:
         raise ValueError(f"no class to take from {', '.join(map(str, folders))}: no object in {len(files)} annotations")
     logger.info("took the classes from %d annotation files: %s", len(files), ", ".join(names))
     return names
 
 
+def _objects(file: Path) -> tuple[VocObject, ...]:
+    """The objects of a file; none where it cannot be read, which is reported where an image needs it."""
+    try:
+        return read_annotation(file).objects
+    except BadItemError:
+        return ()
+
+
 def _records(sets: Sequence[ImageSet], class_names: Sequence[str], bad_data: BadData) -> Iterator[ImageRecord]:
     """The images of all lists with their usable objects; everything else is reported."""
     labels = {name: label for label, name in enumerate(class_names, start=1)}
+    for image_id, name, file, folder in _listed(sets, bad_data):
+        annotation_file = folder / "Annotations" / f"{name}.xml"
+        try:
+            annotation = _with_size(read_annotation(annotation_file), file, bad_data)
+        except BadItemError as error:
+            bad_data.report(error.fault, f"image {image_id}: {error}")
+            continue
+        except OSError as error:
+            if not is_no_file(error):
+                raise
+            bad_data.report(Fault.MISSING_ANNOTATION, f"image {image_id}: {annotation_file}: no such file")
+            continue
+        for fault, what in annotation.faults:
+            bad_data.report(fault, what)
+        for remark, what in annotation.remarks:
+            bad_data.remark(remark, what)
+        rows: list[ObjectRow] = []
+        for item in annotation.objects:
+            box = annotation.usable_box(item) if item.name in labels else Fault.UNKNOWN_CATEGORY
+            if isinstance(box, Fault):
+                box_text = ", ".join(f"{value:g}" for value in item.box)
+                allowed = f"; allowed are {', '.join(labels)}" if box is Fault.UNKNOWN_CATEGORY else ""
+                where = f"{annotation_file}: object {item.number} ({item.name})"
+                bad_data.report(box, f"{where}, box {box_text}{allowed}")
+            else:
+                x1, y1, x2, y2 = box
+                rows.append((box, labels[item.name], (x2 - x1) * (y2 - y1), False, item.difficult))
+        yield ImageRecord(str(file), image_id, annotation.width, annotation.height, pack_objects(rows))
+
+
+def _with_size(annotation: VocAnnotation, image: Path, bad_data: BadData) -> VocAnnotation:
+    """The annotation, with its image's own size where it has none; raises BadItemError as `image_size`."""
+    if annotation.width and annotation.height:
+        return annotation
+    width, height = image_size(image)
+    bad_data.remark(Remark.UNSAID_SIZE, f"{annotation.file}: {width} x {height}")
+    return replace(annotation, width=width, height=height)
+
+
+def _listed(sets: Sequence[ImageSet], bad_data: BadData) -> Iterator[tuple[int, str, Path, Path]]:
+    """Number, name, file and year folder of each image on the lists; one that is listed again is reported."""
     image_id = 0
-    for folder, names in sets:
-        files = image_files(folder / "JPEGImages")
+    for folder, names, files in sets:
+        seen: set[str] = set()
         for name in names:
             image_id += 1
-            annotation_file = folder / "Annotations" / f"{name}.xml"
-            if not annotation_file.is_file():
-                bad_data.report(Fault.MISSING_ANNOTATION, f"image {image_id}: {annotation_file}: no such file")
+            if name in seen:
+                bad_data.report(Fault.DUPLICATE_ID, f"image {image_id}: {name} is on the list of {folder} already")
                 continue
-            annotation = read_annotation(annotation_file)
-            rows: list[ObjectRow] = []
-            for number, item in enumerate(annotation.objects, start=1):
-                box = annotation.usable_box(item) if item.name in labels else Fault.UNKNOWN_CATEGORY
-                if isinstance(box, Fault):
-                    box_text = ", ".join(f"{value:g}" for value in item.box)
-                    allowed = f"; allowed are {', '.join(labels)}" if box is Fault.UNKNOWN_CATEGORY else ""
-                    bad_data.report(box, f"{annotation_file}: object {number} ({item.name}), box {box_text}{allowed}")
-                else:
-                    x1, y1, x2, y2 = box
-                    rows.append((box, labels[item.name], (x2 - x1) * (y2 - y1), False, item.difficult))
-            file = files.get(name, f"{name}.jpg")
-            yield ImageRecord(
-                str(folder / "JPEGImages" / file), image_id, annotation.width, annotation.height, pack_objects(rows)
-            )
+            seen.add(name)
+            yield image_id, name, folder / "JPEGImages" / files.get(name, f"{name}.jpg"), folder
 
 
 class VocSegmentation(SegmentationDataset):
@@ -150,10 +189,11 @@ class VocSegmentation(SegmentationDataset):
         check_files: bool = True,
     ) -> None:
         sets = find_image_sets(root, split, image_sets, ("JPEGImages", masks, "ImageSets/Segmentation"))
+        bad_data = BadData(", ".join(str(one.folder) for one in sets), on_bad_data)
         super().__init__(
-            _mask_records(sets, masks),
+            _mask_records(sets, masks, bad_data),
             class_names,
-            BadData(", ".join(str(folder) for folder, _ in sets), on_bad_data),
+            bad_data,
             train=train,
             transform=transform,
             size=size,
@@ -162,11 +202,6 @@ class VocSegmentation(SegmentationDataset):
         )
 
 
-def _mask_records(sets: Sequence[ImageSet], masks: str) -> Iterator[MaskRecord]:
-    image_id = 0
-    for folder, names in sets:
-        files = image_files(folder / "JPEGImages")
-        for name in names:
-            image_id += 1
-            file = folder / "JPEGImages" / files.get(name, f"{name}.jpg")
-            yield MaskRecord(str(file), str(folder / masks / f"{name}.png"), image_id)
+def _mask_records(sets: Sequence[ImageSet], masks: str, bad_data: BadData) -> Iterator[MaskRecord]:
+    for image_id, name, file, folder in _listed(sets, bad_data):
+        yield MaskRecord(str(file), str(folder / masks / f"{name}.png"), image_id)
