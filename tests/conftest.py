@@ -1,4 +1,4 @@
-"""What several parts of the suite share: Apple's reference outputs, and where larger data of the developers' lies."""
+"""What several parts of the suite share: others' reference outputs, and where larger data of the developers' lies."""
 
 import json
 import os

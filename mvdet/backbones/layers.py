@@ -5,21 +5,24 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.nn.modules.batchnorm import _BatchNorm  # SyncBatchNorm's base too
 
+from mvdet.backbones.tokens import exporting
+
 # Checkpoints of earlier versions name these classes.
 Conv2d = nn.Conv2d
 Linear = nn.Linear
 
 
 class SiLU(nn.Module):
-    """`x * sigmoid(x)`, in place when no gradient is recorded.
+    """`x * sigmoid(x)`, in place when neither a gradient nor a graph is recorded.
 
-    In place saves an allocation of the feature map in inference; in training autograd would have to clone its input.
+    In place saves an allocation of the feature map in inference; in training autograd would have to clone its input,
+    and not every runtime takes a graph that overwrites values.
     A class of our own, because ultralytics sets `inplace=True` on every `nn.SiLU`.
     """
 
     def forward(self, x: Tensor) -> Tensor:
         """Any shape, any floating-point type; the same."""
-        return F.silu(x, inplace=not torch.is_grad_enabled())
+        return F.silu(x, inplace=not (torch.is_grad_enabled() or exporting()))
 
 
 class BatchNorm2d(nn.BatchNorm2d):

@@ -5,7 +5,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from mvdet.backbones.layers import ConvNormAct, SiLU
-from mvdet.backbones.tokens import resize_to, split_patches, stretch_to_even
+from mvdet.backbones.tokens import join_positions, resize_to, split_positions, stretch_to_even
 
 
 class Attention(nn.Module):
@@ -78,16 +78,11 @@ class MobileViTBlock(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """[B, C, H, W] -> [B, C, H, W]."""
         height, width = x.shape[-2:]
-        local = self.local_proj(self.local_conv(x))
-        local = stretch_to_even(local, align_corners=False).permute(0, 2, 3, 1)  # [B, C, H, W] -> [B, H, W, C]
-        tokens = split_patches(local)
-        batch, rows, _, cols, _, dim = tokens.shape
-        # [B, h, 2, w, 2, C] -> [B, 2, 2, h, w, C] -> [B*4, h*w, C], the one copy in
-        tokens = tokens.permute(0, 2, 4, 1, 3, 5).flatten(3, 4).flatten(0, 2)
-        tokens = self.norm(self.transformer(tokens))
-        # [B*4, h*w, C] -> [B, 2, 2, h, w, C] -> [B, h, 2, w, 2, C] -> [B, C, H, W], the one copy out
-        out = tokens.reshape(batch, 2, 2, rows, cols, dim)
-        out = out.permute(0, 3, 1, 4, 2, 5).flatten(3, 4).flatten(1, 2).permute(0, 3, 1, 2)
+        local = stretch_to_even(self.local_proj(self.local_conv(x)), align_corners=False)
+        even_height, even_width = local.shape[-2:]
+        positions = split_positions(local).permute(0, 2, 3, 1)  # [B, dim, H, W] -> [B, 4, N, dim]
+        tokens = self.norm(self.transformer(positions.flatten(0, 1)))  # [B * 4, N, dim]
+        out = join_positions(tokens.reshape(positions.shape).permute(0, 3, 1, 2), even_height, even_width)
         out = self.project(resize_to(out, height, width, align_corners=False))
         fused: Tensor = self.fusion(torch.cat((x, out), dim=1))
         return fused

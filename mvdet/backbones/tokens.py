@@ -34,13 +34,30 @@ def resize_to(x: Tensor, height: int, width: int, *, align_corners: bool) -> Ten
     return F.interpolate(x, size=(height, width), mode="bilinear", align_corners=align_corners)
 
 
-def split_patches(x: Tensor) -> Tensor:
-    """[B, H, W, C] of even size -> [B, h, 2, w, 2, C], a view: the rows and columns inside each patch get dimensions.
+def split_positions(x: Tensor) -> Tensor:
+    """[B, C, H, W] -> [B, C, 4, N]: the four positions inside 2x2 patches apart, of N = H/2 * W/2 patches.
 
-    `torch.export` cannot prove that a symbolic size splits into (-1, 2) and would constrain the size; a strided window
-    of two needs no proof.
+    H and W must be even. Outside a recorded graph, the result lies in channels_last memory, so that 1x1 convolutions
+    and norms work on it as on any map, and its [B, 4, N, C] permutation is a view.
     """
-    if torch.compiler.is_exporting():
-        return x.unfold(1, 2, 2).unfold(2, 2, 2).permute(0, 1, 4, 2, 5, 3)
-    batch, height, width, channels = x.shape
-    return x.reshape(batch, height // 2, 2, width // 2, 2, channels)
+    batch, channels, height, width = x.shape
+    if exporting():
+        # Rank 4 at most, and nothing that divides a symbolic size, of which `torch.export` would ask for a proof.
+        return torch.stack([x[:, :, row::2, col::2].flatten(2) for row in range(2) for col in range(2)], 2)
+    x = x.permute(0, 2, 3, 1).reshape(batch, height // 2, 2, width // 2, 2, channels)
+    x = x.permute(0, 2, 4, 1, 3, 5).reshape(batch, 4, height * width // 4, channels)
+    return x.permute(0, 3, 1, 2)
+
+
+def join_positions(x: Tensor, height: int, width: int) -> Tensor:
+    """[B, C, 4, N] -> [B, C, height, width]; undoes `split_positions`."""
+    batch, channels = x.shape[:2]
+    rows, cols = height // 2, width // 2
+    if exporting():
+        parts = x.flatten(0, 1).unbind(1)
+        maps = [part.reshape(batch * channels, rows, cols) for part in parts]
+        lines = [torch.stack(pair, 3).flatten(2) for pair in (maps[:2], maps[2:])]  # each [B * C, rows, width]
+        return torch.stack(lines, 2).flatten(1, 2).reshape(batch, channels, height, width)
+    x = x.permute(0, 2, 3, 1).reshape(batch, 2, 2, rows, cols, channels)
+    x = x.permute(0, 3, 1, 4, 2, 5).reshape(batch, height, width, channels)
+    return x.permute(0, 3, 1, 2)

@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from mvdet.backbones.pyramid import MobileViTBackbone
 from mvdet.checkpoints.formats import detect_format, get_format
+from mvdet.checkpoints.formats.key_format import COUNTER, KeyFormat
 from mvdet.checkpoints.identify import count_classes, find_task, find_variants, is_class_layer, variant_name
 from mvdet.wording import listed, plain
 
@@ -32,16 +33,18 @@ def convert_state_dict(
         state_dict: names and tensors as the source implementation saves them.
         to: a `MobileViTBackbone`, or a model that holds one as `backbone`. A backbone takes its part of a whole
             network's weights; classifier, detector and unbuilt levels are then not its business.
-        source: "cvnets" (Apple's ml-cvnets, any release), "timm", "transformers" or "mvdet"; None recognises it by its
-            keys.
+        source: "cvnets" (Apple's ml-cvnets, any release), "timm", "transformers", "mmpretrain" or "mvdet"; None
+            recognises it by its keys.
         bgr: whether the source network expects BGR images, so that the stem's input channels are flipped. None takes
-            what the source's published files are: BGR for v1 of ml-cvnets and transformers, RGB otherwise; a stem that
-            does not read three channels is then left as it is.
+            what the source's published files are: BGR for v1 of ml-cvnets, transformers and mmpretrain, RGB otherwise;
+            a stem that does not read three channels is then left as it is.
         head: "load" everything, or "skip" the layers whose size follows the number of classes: they stay as `to` has
             them, and the log says which.
 
     Returns:
-        A dict that `to.load_state_dict` takes strictly. Tensors are shared with `state_dict` where unchanged.
+        A dict that `to.load_state_dict` takes strictly. Tensors are shared with `state_dict` where unchanged;
+        numbers of another precision are turned into that of `to`, and the log says so. What batch normalisations count
+        is 0 where `state_dict` has none of it: nothing depends on it.
 
     Raises:
         ValueError: for an unknown source, weights of another variant, task or number of classes, a key without a
@@ -52,9 +55,31 @@ def convert_state_dict(
     check_head(head)
     backbone = backbone_of(to)
     key_format = detect_format(state_dict) if source is None else get_format(source)
-    tensors, leftovers = key_format.read(state_dict)
+    tensors, leftovers = read_network(key_format, state_dict)
     flip = backbone.spec.version in key_format.bgr_versions if bgr is None else bgr
     return fit_state_dict(tensors, leftovers, to=to, flip=flip, flip_asked=bgr is True, head=head)
+
+
+def read_network(
+    key_format: KeyFormat, state_dict: Mapping[str, Tensor], where: str = ""
+) -> tuple[dict[str, Tensor], list[str]]:
+    """What `KeyFormat.read` gives; keys that are beside the network, such as a loss's, are logged and left out.
+
+    Args:
+        key_format: whose names the keys are.
+        state_dict: what a file holds.
+        where: the file, for the log, as "w.pt: ".
+
+    Raises:
+        ValueError: as `KeyFormat.read`.
+    """
+    tensors, leftovers = key_format.read(state_dict)
+    if beside := key_format.beside(state_dict):
+        shown = key_format.outer(state_dict)
+        logger.warning(
+            "%sthe network is under %r; %d other keys left out: %s", where, shown, len(beside), listed(beside, 3)
+        )
+    return tensors, leftovers
 
 
 def fit_state_dict(
@@ -65,6 +90,7 @@ def fit_state_dict(
     flip: bool,
     flip_asked: bool = False,
     head: HeadChoice = "load",
+    where: str = "",
 ) -> dict[str, Tensor]:
     """Check tensors that have our names against `to`; every key and shape is accounted for.
 
@@ -75,12 +101,13 @@ def fit_state_dict(
         flip: turn the order of the stem's input channels round, where there are three.
         flip_asked: whether another number of them is an error, then.
         head: "load" or "skip".
+        where: the file, for the log, as "w.pt: ".
     """
     backbone = backbone_of(to)
     _check_variant(tensors, backbone)
     tensors = flip_stem(tensors, flip, asked=flip_asked)
     if to is backbone:
-        return check_backbone(tensors, backbone, leftovers)
+        return _complete(check_backbone(tensors, backbone, leftovers), backbone.state_dict(), where)
     wanted = to.state_dict()
     fitting, left_out = _with_head(tensors, wanted, head)
     _check_fits(fitting, wanted, leftovers)
@@ -91,7 +118,7 @@ def fit_state_dict(
             listed(left_out) or "nothing",
             listed(key for key in wanted if is_class_layer(key, task)),
         )
-    return fitting
+    return _complete(fitting, wanted, where)
 
 
 def check_head(head: object) -> None:
@@ -106,10 +133,10 @@ def export_state_dict(model: nn.Module, target: str, *, bgr: bool | None = None)
     Args:
         model: a `MobileViTBackbone`, or a model that holds one as `backbone`; not fused. A backbone gives the part of
             their classifier that it is, to be loaded with `strict=False`.
-        target: "cvnets", "timm" or "transformers".
+        target: "cvnets", "timm", "transformers" or "mmpretrain" (v1 alone).
         bgr: whether the other network is to be fed BGR images, so that the stem's input channels are flipped. None
-            takes what their published files are: BGR for v1 of ml-cvnets and transformers, RGB otherwise; a stem that
-            does not read three channels is then left as it is.
+            takes what their published files are: BGR for v1 of ml-cvnets, transformers and mmpretrain, RGB
+            otherwise; a stem that does not read three channels is then left as it is.
 
     Returns:
         Contiguous copies: none shares memory with the model or another, so that safetensors takes them, too.
@@ -193,6 +220,8 @@ def _with_head(
         left_out = [key for key in tensors if is_class_layer(key, task)]
         return {key: value for key, value in tensors.items() if key not in left_out} | kept, left_out
     found, own = count_classes(tensors), count_classes(wanted)
+    if found is None and own is not None:  # where more is missing than the head, that is what is said
+        _check_fits(tensors, {key: value for key, value in wanted.items() if key in tensors or key[:9] == "backbone."})
     if found != own:
         what = "have no head" if found is None else f"have {found} classes"
         raise ValueError(f"the weights {what}, the model has {own} classes; head='skip' loads all but the class layers")
@@ -203,7 +232,8 @@ def _check_fits(tensors: Mapping[str, Tensor], wanted: Mapping[str, Tensor], lef
     problems = []
     if unexpected := [*leftovers, *(key for key in tensors if key not in wanted)]:
         problems.append(f"{len(unexpected)} keys that the model does not have: {listed(unexpected)}")
-    if missing := [key for key in wanted if key not in tensors]:
+    counts = any(key.endswith(COUNTER) for key in tensors)  # files have all counters, or none
+    if missing := [key for key in wanted if key not in tensors and (counts or not key.endswith(COUNTER))]:
         problems.append(f"{len(missing)} keys of the model are not in the weights: {listed(missing)}")
     pairs = [(plain(key), value, wanted[key]) for key, value in tensors.items() if key in wanted]
     shapes = [
@@ -216,9 +246,31 @@ def _check_fits(tensors: Mapping[str, Tensor], wanted: Mapping[str, Tensor], lef
     kinds = [
         f"{key} is {value.dtype}, the model wants {other.dtype}"
         for key, value, other in pairs
-        if value.is_floating_point() != other.is_floating_point()
+        if value.is_floating_point() != other.is_floating_point() and not key.endswith(COUNTER)
     ]
     if kinds:
         problems.append(f"{len(kinds)} tensors of another kind of number: {listed(kinds, cut=250)}")
     if problems:
         raise ValueError("the weights are not of this model; " + "; ".join(problems))
+
+
+def _complete(tensors: Mapping[str, Tensor], wanted: Mapping[str, Tensor], where: str) -> dict[str, Tensor]:
+    """Tensors that fit `wanted`, in its precision, with the counters that they lack."""
+    completed, turned = dict(tensors), {}
+    for key, other in wanted.items():
+        value = completed.get(key)
+        if key.endswith(COUNTER):
+            if value is None or value.is_floating_point():  # cast with the weights, it is no count any more
+                completed[key] = torch.zeros(other.shape, dtype=other.dtype)
+        elif value is not None and value.dtype != other.dtype:
+            turned[value.dtype] = other.dtype
+            completed[key] = value.to(other.dtype)
+    for theirs, ours in turned.items():
+        rounded = torch.finfo(theirs).eps < torch.finfo(ours).eps
+        how = "rounded" if rounded else f"no more exact than {_name(theirs)} is"
+        logger.warning("%sthe weights are %s, loaded as %s: %s", where, _name(theirs), _name(ours), how)
+    return completed
+
+
+def _name(dtype: torch.dtype) -> str:
+    return str(dtype).removeprefix("torch.")

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from mvdet.backbones.variants import VARIANTS, VariantSpec
-from mvdet.wording import first_line, plain
+from mvdet.wording import first_line, listed, plain
 
 # Fields that change the network, and transformers' defaults, which its files leave out. `num_channels` may differ, as
 # may what a caller chooses (`output_stride`), what matters in training only, and what is of the heads.
@@ -90,6 +90,7 @@ def _compare(name: str, given: Mapping[str, Any], wanted: Mapping[str, Any]) -> 
 
 # In the order in which transformers and timm prefer them.
 WEIGHT_FILES = ("model.safetensors", "pytorch_model.bin")
+_WEIGHT_SUFFIXES = {".safetensors", ".pt", ".pth", ".bin", ".ckpt"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,10 +116,14 @@ def read_folder(folder: Path) -> WeightsFolder:
         FileNotFoundError: if the folder has no `config.json` or no weights; names what it looked for.
         ValueError: if the configuration is no JSON, or not of a known variant: names the field that differs.
     """
+    others = listed(path.name for path in sorted(filter(_may_be_weights, folder.iterdir())))
+    hint = f"; name the file that is meant: {others}" if others else ""
+    if not (folder / "config.json").is_file():
+        raise FileNotFoundError(f"{folder}: a folder of weights has a config.json, this one has not{hint}")
     config = _read_json(folder / "config.json")
     weights = next((folder / name for name in WEIGHT_FILES if (folder / name).is_file()), None)
     if weights is None:
-        raise FileNotFoundError(f"{folder}: no weights file, looked for {' and '.join(WEIGHT_FILES)}")
+        raise FileNotFoundError(f"{folder}: no weights file, looked for {' and '.join(WEIGHT_FILES)}{hint}")
     try:
         variant = find_variant(config)
     except ValueError as error:
@@ -133,9 +138,11 @@ def read_folder(folder: Path) -> WeightsFolder:
     return WeightsFolder(weights, variant, bgr)
 
 
+def _may_be_weights(path: Path) -> bool:
+    return path.is_file() and not _WEIGHT_SUFFIXES.isdisjoint(path.suffixes)
+
+
 def _read_json(path: Path) -> Mapping[str, Any]:
-    if not path.is_file():
-        raise FileNotFoundError(f"{path.parent}: a folder of weights has a {path.name}, this one has not")
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
     except (ValueError, RecursionError) as error:

@@ -6,10 +6,12 @@ dicts and training checkpoints do none of that: what they call, and with what, i
 
 import pickletools
 from _compat_pickle import IMPORT_MAPPING, NAME_MAPPING
-from collections.abc import Mapping
+from collections import OrderedDict
+from collections.abc import Callable, Mapping, Set
 from dataclasses import dataclass
 from typing import IO, Any
 
+from mvdet.checkpoints.stand_ins import STAND_INS, StandIn
 from mvdet.wording import plain
 
 # Storage types that name what is in them, and the bytes an element takes.
@@ -50,6 +52,7 @@ _DTYPES = {
         *("bits8", "bits16", "bits1x8", "bits2x4", "bits4x2"),
     )
 }
+_BYTES = "_codecs.encode"  # what bytes, a NumPy number's, are made with in this protocol
 # Opcodes that torch.save writes: those that only push something, and those that make tuples.
 _VALUES = {"BININT", "BININT1", "BININT2", "BINFLOAT", "BINUNICODE", "SHORT_BINSTRING", "LONG1"}
 _CONSTANTS: dict[str, Any] = {"NONE": None, "NEWTRUE": None, "NEWFALSE": None, "EMPTY_TUPLE": ()}
@@ -76,8 +79,13 @@ class _Made:
     nbytes: int = 0
 
 
-def scan_pickles(stream: IO[bytes], count: int = 1) -> Mapping[str, int]:
+def scan_pickles(stream: IO[bytes], count: int = 1, *, stand_ins: bool = False) -> Mapping[str, int]:
     """Read so many pickles of `stream`, one behind the other.
+
+    Args:
+        stream: where they are read from.
+        count: how many they are.
+        stand_ins: whether they may need what `STAND_INS` has something in place of.
 
     Returns:
         The storages that they ask for: their keys, and the bytes that each claims to have.
@@ -91,7 +99,7 @@ def scan_pickles(stream: IO[bytes], count: int = 1) -> Mapping[str, int]:
     foreign = ""
     try:
         for _ in range(count):
-            scan = _Scan(storages)
+            scan = _Scan(storages, _CALLED | STAND_INS.keys() | {_BYTES} if stand_ins else _CALLED)
             for opcode, argument, _ in pickletools.genops(stream):
                 scan.step(opcode, argument)
                 foreign = foreign or scan.foreign
@@ -108,8 +116,9 @@ def scan_pickles(stream: IO[bytes], count: int = 1) -> Mapping[str, int]:
 class _Scan:
     """The state of an unpickler that builds nothing: tuples of numbers and names are followed, all else is opaque."""
 
-    def __init__(self, storages: dict[str, int]) -> None:
+    def __init__(self, storages: dict[str, int], called: Set[str]) -> None:
         self.storages = storages
+        self.called = called
         self.stack: list[Any] = []
         self.memo: dict[int, Any] = {}
         self.foreign = ""
@@ -145,15 +154,20 @@ class _Scan:
         elif name == "SETITEMS":
             _check_keys(self._to_mark()[::2])
         elif name == "GLOBAL":
-            push(_known(*argument.split(" ", 1)))
+            push(self._known(*argument.split(" ", 1)))
         elif name == "BINPERSID":
             push(self._storage(pop()))
         elif name == "REDUCE":
             arguments = pop()
-            push(_call(pop(), arguments))
-        elif name == "BUILD":
+            push(self._call(pop(), arguments))
+        elif name == "NEWOBJ" and _stand_in(getattr(self.stack[-2], "name", "")):
             pop()
-            if self.stack[-1] != _Made("collections.OrderedDict"):  # its _metadata; a tensor's would resize storages
+            push(_Made(pop().name))
+        elif name == "BUILD":
+            state = pop()
+            made = _stand_in(getattr(self.stack[-1], "by", ""))
+            # an OrderedDict has _metadata; a tensor's state would resize storages
+            if made is not StandIn and (made is not OrderedDict or state != _Made("dict")):
                 raise RefusedError("refused, it sets the state of something else than an OrderedDict")
         elif name not in ("PROTO", "STOP"):
             self._foreign_step(opcode, argument)
@@ -162,12 +176,12 @@ class _Scan:
         """What torch.load does not read is refused in any case: it is followed to name the code that would run."""
         self.foreign = self.foreign or opcode.name
         if opcode.name == "INST":
-            _known(*argument.split(" ", 1))
+            self._known(*argument.split(" ", 1))
         elif opcode.name == "STACK_GLOBAL":
             name, module = self.stack.pop(), self.stack.pop()
             if not isinstance(module, str) or not isinstance(name, str):
                 raise RefusedError("refused, its pickle names a class in a way that torch.save does not")
-            self.stack.append(_known(module, name))
+            self.stack.append(self._known(module, name))
         elif opcode.name == "MEMOIZE":
             self.memo[len(self.memo)] = self.stack[-1]
         elif not opcode.stack_before and len(opcode.stack_after) == 1:
@@ -199,43 +213,56 @@ class _Scan:
         self.storages[described[2]] = max(nbytes, self.storages.get(described[2], 0))
         return _Made("storage", itemsize, nbytes)
 
+    def _known(self, module: str, name: str) -> _Global:
+        """The class or function of that name, as Python 3 calls it."""
+        module, name = NAME_MAPPING.get((module, name), (IMPORT_MAPPING.get(module, module), name))
+        full = f"{module}.{name}"
+        if full in _NO_WEIGHTS:
+            raise RefusedError(f"refused, it holds a {_NO_WEIGHTS[full]} tensor ({full}); weights are plain tensors")
+        if full not in self.called and full not in _STORAGES and full not in _DTYPES:
+            raise RefusedError(
+                f"refused, it needs {plain(full)} and would run its code; a weights file holds tensors only. "
+                "Where it is a whole model of your own, save its backbone.state_dict() instead"
+            )
+        return _Global(full)
 
-def _known(module: str, name: str) -> _Global:
-    """The class or function of that name, as Python 3 calls it."""
-    module, name = NAME_MAPPING.get((module, name), (IMPORT_MAPPING.get(module, module), name))
-    full = f"{module}.{name}"
-    if full in _NO_WEIGHTS:
-        raise RefusedError(f"refused, it holds a {_NO_WEIGHTS[full]} tensor ({full}); weights are plain tensors")
-    if full not in _CALLED and full not in _STORAGES and full not in _DTYPES:
-        raise RefusedError(
-            f"refused, it needs {plain(full)} and would run its code; a weights file holds tensors only. "
-            "Where it is a whole model of your own, save its backbone.state_dict() instead"
-        )
-    return _Global(full)
-
-
-def _call(called: Any, arguments: Any) -> _Made:
-    if not isinstance(called, _Global) or called.name not in _CALLED or not isinstance(arguments, tuple):
-        raise RefusedError(f"refused, it calls {getattr(called, 'name', 'something')} as torch.save does not")
-    if called.name in _CONTAINERS and tuple(getattr(a, "by", "") for a in arguments) not in (
-        (),
-        _CONTAINERS[called.name],
-    ):
-        raise RefusedError(f"refused, it calls {called.name} as torch.save does not")
-    if called.name in _VIEWS:
-        storage, offset, size, stride = arguments[:4]
-        numbers = (offset, *size, *stride)
-        if (
-            len(arguments) != _VIEWS[called.name]
-            or len(size) != len(stride)
-            or not all(isinstance(n, int) and n >= 0 for n in numbers)
+    def _call(self, called: Any, arguments: Any) -> _Made:
+        if not isinstance(called, _Global) or called.name not in self.called or not isinstance(arguments, tuple):
+            raise RefusedError(f"refused, it calls {getattr(called, 'name', 'something')} as torch.save does not")
+        if called.name in _CONTAINERS and tuple(getattr(a, "by", "") for a in arguments) not in (
+            (),
+            _CONTAINERS[called.name],
         ):
-            raise RefusedError("refused, it describes a tensor as torch.save does not")
-        last = offset + sum((n - 1) * step for n, step in zip(size, stride, strict=True))
-        # An untyped storage counts bytes: the elements' size, and the last word, is torch's own.
-        if 0 not in size and (last + 1) * storage.itemsize > storage.nbytes:
-            raise RefusedError(f"refused, a tensor claims {last + 1} elements of a storage of {storage.nbytes} bytes")
-    return _Made(called.name)
+            raise RefusedError(f"refused, it calls {called.name} as torch.save does not")
+        if called.name == _BYTES:
+            if len(arguments) != 2 or arguments[1] != "latin1" or not isinstance(arguments[0], str):
+                raise RefusedError(
+                    f"refused, it needs {_BYTES} and would run its code; a weights file holds tensors only"
+                )
+            self.storages[f"bytes {len(self.storages)}"] = len(arguments[0])  # made anew at every call
+        if arguments and called.name not in _CONTAINERS and _stand_in(called.name) is OrderedDict:
+            raise RefusedError(f"refused, it calls {called.name} as torch.save does not")
+        if called.name in _VIEWS:
+            storage, offset, size, stride = arguments[:4]
+            numbers = (offset, *size, *stride)
+            if (
+                len(arguments) != _VIEWS[called.name]
+                or len(size) != len(stride)
+                or not all(isinstance(n, int) and n >= 0 for n in numbers)
+            ):
+                raise RefusedError("refused, it describes a tensor as torch.save does not")
+            last = offset + sum((n - 1) * step for n, step in zip(size, stride, strict=True))
+            # An untyped storage counts bytes: the elements' size, and the last word, is torch's own.
+            if 0 not in size and (last + 1) * storage.itemsize > storage.nbytes:
+                raise RefusedError(
+                    f"refused, a tensor claims {last + 1} elements of a storage of {storage.nbytes} bytes"
+                )
+        return _Made(called.name)
+
+
+def _stand_in(name: str) -> Callable[..., Any] | None:
+    """What is made where a pickle makes an OrderedDict, or something that another thing takes the place of."""
+    return OrderedDict if name == "collections.OrderedDict" else STAND_INS.get(name)
 
 
 def _check_keys(keys: list[Any]) -> None:

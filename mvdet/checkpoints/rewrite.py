@@ -20,9 +20,9 @@ def rewrite_weights(weights: WeightsLike, output: str | Path, *, to: str = "mvde
     Args:
         weights: the file or folder, of any known source, or one that is open.
         output: the file to write; complete or not there at all.
-        to: "mvdet", "timm", "transformers" or "cvnets".
+        to: "mvdet", "timm", "transformers", "cvnets" or "mmpretrain".
         bgr: whether the source's network expects BGR images; None takes its publisher's habit. What is written expects
-            what the target's published files do: BGR for v1 of transformers and cvnets, RGB otherwise.
+            what the target's published files do: BGR for v1 of transformers, cvnets and mmpretrain, RGB otherwise.
 
     Returns:
         What was read.
@@ -44,9 +44,9 @@ def rewrite_weights(weights: WeightsLike, output: str | Path, *, to: str = "mvde
         check_backbone(opened.tensors, _backbone_of(opened.tensors, spec), opened.leftovers)
         is_bgr = opened.bgr if bgr is None else bgr
         tensors = flip_stem(opened.tensors, is_bgr != (spec.version in target.bgr_versions), asked=bgr is True)
+        written = target.write(tensors, spec, opened.task) if target.rows else tensors
     except ValueError as error:
         raise ValueError(f"{opened.path}: {error}") from None
-    written = target.write(tensors, spec, opened.task) if target.rows else tensors
     partial = output.with_name(output.name + ".incomplete")
     safetensors.torch.save_file(
         {key: value.contiguous() for key, value in written.items()},

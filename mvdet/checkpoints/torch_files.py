@@ -12,9 +12,10 @@ from typing import IO, Any, cast
 import torch
 
 from mvdet.checkpoints.pickle_scan import RefusedError, scan_pickles
+from mvdet.checkpoints.stand_ins import STAND_INS
 from mvdet.wording import first_line
 
-_ZIP_MAGIC, _PICKLE_MAGIC = b"PK\x03\x04", b"\x80"
+ZIP_MAGIC, _PICKLE_MAGIC = b"PK\x03\x04", b"\x80"
 # Before release 1.6: a magic number, the format's version, the machine, the content and its storages' keys.
 _OLD_PICKLES = 5
 # The end of a zip archive: the record that points to its directory, and before it, as torch writes it for archives of
@@ -22,22 +23,32 @@ _OLD_PICKLES = 5
 _END, _ADDRESS, _LARGE_END = struct.Struct("<4s4H2LH"), struct.Struct("<4sLQL"), struct.Struct("<4sQ2H2L4Q")
 
 
-def read_torch(path: Path) -> Any:
+def read_torch(path: Path, *, stand_ins: bool = False) -> Any:
     """The content of a file that `torch.save` wrote: weights or a training checkpoint, read with `weights_only=True`.
+
+    Args:
+        path: the file.
+        stand_ins: read settings and records that other training code keeps beside its weights, too: as empty objects,
+            see `STAND_INS`.
 
     Raises:
         ValueError: if it cannot be read, would need arbitrary pickle or more memory than its size; says which.
     """
     with path.open("rb") as file:
         magic = file.read(4)
-        if magic != _ZIP_MAGIC and not magic.startswith(_PICKLE_MAGIC):
+        if magic != ZIP_MAGIC and not magic.startswith(_PICKLE_MAGIC):
             raise ValueError(f"not a torch file; {beginning(path)}")
         try:
-            storages = _scan_archive(file, path) if magic == _ZIP_MAGIC else _scan_old(file)
+            storages = (_scan_archive if magic == ZIP_MAGIC else _scan_old)(file, path, stand_ins=stand_ins)
             size, wanted = path.stat().st_size, sum(storages.values())
             if wanted > size:
                 raise RefusedError(f"refused, its {size} bytes claim to hold {wanted} bytes of tensors")
-            return torch.load(path, map_location="cpu", weights_only=True)
+            with torch.serialization.safe_globals([(made, name) for name, made in STAND_INS.items()]):
+                file.seek(0)
+                # by its path torch takes a file of that suffix for another one
+                return torch.load(
+                    file if path.suffix == ".safetensors" else path, map_location="cpu", weights_only=True
+                )
         except RefusedError as error:
             raise ValueError(str(error)) from None
         except Exception as error:  # whatever bytes somebody chose can make zipfile, torch and the unpickler raise
@@ -46,12 +57,12 @@ def read_torch(path: Path) -> Any:
             raise ValueError(f"not a readable torch file, truncated or damaged{reason}") from None
 
 
-def _scan_old(file: IO[bytes]) -> Mapping[str, int]:
+def _scan_old(file: IO[bytes], _: Path, *, stand_ins: bool) -> Mapping[str, int]:
     with mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content:  # reads no further than it is long
-        return scan_pickles(cast(IO[bytes], content), _OLD_PICKLES)
+        return scan_pickles(cast(IO[bytes], content), _OLD_PICKLES, stand_ins=stand_ins)
 
 
-def _scan_archive(file: IO[bytes], path: Path) -> Mapping[str, int]:
+def _scan_archive(file: IO[bytes], path: Path, *, stand_ins: bool) -> Mapping[str, int]:
     size = path.stat().st_size
     _check_directory(file, size)
     storages: dict[str, int] = {}
@@ -72,7 +83,7 @@ def _scan_archive(file: IO[bytes], path: Path) -> Mapping[str, int]:
                 raise RefusedError(f"refused, torch names no part of its archives {name[:100]!r}")
             if name == "data.pkl":
                 with archive.open(entry) as content:
-                    storages |= scan_pickles(content)
+                    storages |= scan_pickles(content, stand_ins=stand_ins)
     return storages
 
 
@@ -95,11 +106,19 @@ def _check_directory(file: IO[bytes], size: int) -> None:
         raise RefusedError("refused, the archive's directory is not where the archive says: it may have two of them")
 
 
+_OTHER_FILES = {
+    b"version https://git-lfs": "a git-lfs pointer, `git lfs pull` fetches the file",
+    b"<": "a web page",
+    b"\x1f\x8b": "a gzip archive",
+}
+
+
 def beginning(path: Path) -> str:
     """What a file begins with: a web page, or a git-lfs pointer, in place of weights is then seen at once."""
     with path.open("rb") as file:
         start = file.read(40)
-    return f"it begins with {start!r}" if start else "it is empty"
+    known = next((f": {what}" for magic, what in _OTHER_FILES.items() if start.lstrip().startswith(magic)), "")
+    return f"it begins with {start!r}{known}" if start else "it is empty"
 
 
 # How a pickle of protocol 2, which torch.save writes, names the class of a network of ultralytics.

@@ -8,7 +8,7 @@ from typing import Any
 from torch import Tensor, nn
 
 from mvdet.backbones.variants import VARIANTS
-from mvdet.checkpoints.convert import HeadChoice, backbone_of, check_head, fit_state_dict
+from mvdet.checkpoints.convert import HeadChoice, backbone_of, check_head, fit_state_dict, read_network
 from mvdet.checkpoints.download import read_published
 from mvdet.checkpoints.folder import read_folder
 from mvdet.checkpoints.formats import FORMATS, detect_format, get_format
@@ -92,7 +92,15 @@ class Weights:
         stated = self.stated_bgr if bgr is None else bgr
         flip = backbone_of(to).spec.version in FORMATS[self.source].bgr_versions if stated is None else stated
         try:
-            return fit_state_dict(self.tensors, self.leftovers, to=to, flip=flip, flip_asked=bgr is True, head=head)
+            return fit_state_dict(
+                self.tensors,
+                self.leftovers,
+                to=to,
+                flip=flip,
+                flip_asked=bgr is True,
+                head=head,
+                where=f"{self.path}: ",
+            )
         except ValueError as error:
             raise ValueError(f"{self.path}: {error}") from error
 
@@ -229,7 +237,7 @@ def _named(path: Path, state_dict: Mapping[str, Tensor], source: str | None, bgr
     """What a file holds under its own names, under ours, and what that shows it to be."""
     try:
         key_format = detect_format(state_dict) if source is None else get_format(source)
-        tensors, leftovers = key_format.read(state_dict)
+        tensors, leftovers = read_network(key_format, state_dict, f"{path}: ")
     except ValueError as error:
         raise ValueError(f"{path}: {error}") from None
     return Weights(

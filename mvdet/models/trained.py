@@ -198,11 +198,11 @@ def load_checkpoint(checkpoint: str | Path, *, task: str | None = None) -> Train
     if not path.is_file():
         raise FileNotFoundError(f"checkpoint not found: {path}")
     try:
-        content = read_torch(path)
+        content = read_torch(path, stand_ins=True)  # another project's is called what it is below
     except ValueError as error:
         raise ValueError(f"{path}: {error}") from None
-    known = content.get("hyper_parameters", {}) if isinstance(content, dict) else {}
-    if not {"model", "class_names"} <= set(known):
+    known = content.get("hyper_parameters") if isinstance(content, dict) else None
+    if not isinstance(known, dict) or not {"model", "class_names"} <= set(known):
         raise ValueError(f"{path}: not a checkpoint that one of mvdet's training scripts has saved")
     name = known["model"]["name"]
     found = DETECTION if "category_ids" in known else task_of_model(name)  # torchvision's detectors have other names

@@ -61,7 +61,7 @@ def run_yolo(
 ) -> list[Result]:
     """Look for objects in every image of a data set as `yolo val` does, with a progress bar.
 
-    Images are read as they are stored, as annotations count, and not turned by their EXIF orientation.
+    Images are turned by their EXIF orientation where their annotations count so.
 
     Args:
         checkpoint: `best.pt` of a training run, a stock model, or one with a MobileViT backbone.
@@ -126,7 +126,7 @@ def _batches(
 def _prepare(record: ImageRecord, size: tuple[int, int], frame: tuple[int, int]) -> tuple[Tensor, Tensor]:
     """The image, made to fit in `size`, in the middle of a `frame`: [3, H, W] in [0, 1]; its offset and scale, xyxy."""
     try:
-        image = read_image(record.file)
+        image = read_image(record.file, (record.width, record.height))
     except BadImageError as error:
         raise ValueError(f"image {record.image_id}: {error.fault}: {error}") from error
     stored_height, stored_width = image.shape[:2]

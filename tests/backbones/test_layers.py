@@ -7,19 +7,31 @@ from torch.nn import functional as F
 from mvdet.backbones.layers import ConvNormAct
 from mvdet.backbones.mobilevit_block import Attention
 from mvdet.backbones.mobilevitv2_block import LinearAttention
+from mvdet.backbones.tokens import join_positions, split_positions
+
+SIZES = [(2, 4), (4, 6), (10, 8)]
 
 
-@pytest.mark.parametrize("size", [(2, 2), (4, 6), (10, 8)])
-def test_linear_attention_is_the_papers_on_unfolded_patches(size: tuple[int, int]) -> None:
+@pytest.mark.parametrize("size", SIZES)
+@pytest.mark.parametrize("memory_format", [torch.channels_last, torch.contiguous_format])
+def test_positions_are_those_of_apples_unfolding(size: tuple[int, int], memory_format: torch.memory_format) -> None:
+    x = torch.randn(3, 5, *size).contiguous(memory_format=memory_format)
+    positions = split_positions(x)
+    assert torch.equal(positions, F.unfold(x, 2, stride=2).unflatten(1, (5, 4)))
+    assert positions.is_contiguous(memory_format=torch.channels_last)
+    joined = join_positions(positions, *size)
+    assert torch.equal(joined, x)
+    assert joined.is_contiguous(memory_format=torch.channels_last)
+
+
+def test_linear_attention_is_the_papers() -> None:
     attention = LinearAttention(16)
-    x = torch.randn(3, 16, *size).contiguous(memory_format=torch.channels_last)
-    # [B, C, H, W] -> [B, C, 4, N] as Apple's implementation unfolds it, then equations 1 to 3 of arXiv:2206.02680
-    patches = F.unfold(x, 2, stride=2).unflatten(1, (16, 4))
-    query, key, value = F.conv2d(patches, attention.qkv.weight, attention.qkv.bias).split((1, 16, 16), dim=1)
+    x = torch.randn(3, 16, 4, 15)
+    # equations 1 to 3 of arXiv:2206.02680
+    query, key, value = F.conv2d(x, attention.qkv.weight, attention.qkv.bias).split((1, 16, 16), dim=1)
     context = (key * query.softmax(-1)).sum(-1, keepdim=True)
-    out = F.conv2d(F.relu(value) * context, attention.proj.weight, attention.proj.bias)
-    wanted = F.fold(out.flatten(1, 2), size, 2, stride=2)
-    torch.testing.assert_close(attention(x), wanted)
+    wanted = F.conv2d(F.relu(value) * context, attention.proj.weight, attention.proj.bias)
+    torch.testing.assert_close(attention(x.contiguous(memory_format=torch.channels_last)), wanted)
 
 
 def test_attention_is_softmax_of_scaled_products() -> None:

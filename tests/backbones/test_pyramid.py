@@ -203,10 +203,15 @@ def test_torch_export_keeps_batch_and_size_dynamic(name: str, difference: Differ
     # From 65 pixels on: PyTorch's convolution asks for more than one row at stride 32 to decide on a memory layout.
     shape = {0: Dim("batch"), 2: Dim("height", min=65), 3: Dim("width", min=65)}
     with torch.no_grad():
-        program = torch.export.export(backbone, (torch.rand(2, 3, 97, 130),), dynamic_shapes=(shape,)).module()
+        exported = torch.export.export(backbone, (torch.rand(2, 3, 97, 130),), dynamic_shapes=(shape,))
+        program = exported.module()
         for size in [(1, 3, 65, 320), (3, 3, 128, 96), (2, 3, 161, 225)]:
             images = torch.rand(size)
             assert all(difference(x, y) < 1e-5 for x, y in zip(program(images), backbone(images), strict=True))
+    calls = [node for node in exported.graph.nodes if node.op == "call_function"]
+    values = [value for node in calls for value in [node.meta["val"]] if isinstance(value, torch.Tensor)]
+    assert max(value.dim() for value in values) <= 4  # what phones' runtimes take
+    assert not [node for node in calls if node.target.__name__.partition(".")[0].endswith("_")]  # in place
 
 
 @one_of_each_version

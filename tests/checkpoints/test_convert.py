@@ -73,7 +73,9 @@ def test_another_number_of_image_channels_is_named() -> None:
 
 
 def test_unknown_source() -> None:
-    with pytest.raises(ValueError, match="source must be one of cvnets, timm, transformers, mvdet, got 'tensorflow'"):
+    with pytest.raises(
+        ValueError, match="source must be one of cvnets, timm, transformers, mmpretrain, mvdet, got 'tensorflow'"
+    ):
         convert_state_dict({}, to=create_backbone("mobilevit_xxs"), source="tensorflow")
 
 
@@ -140,7 +142,7 @@ class TestExport:
         with pytest.raises(ValueError, match=r"target must be one of .*, got 'keras'"):
             export_state_dict(create_backbone("mobilevit_xxs"), "keras")
 
-    @pytest.mark.parametrize("target", ["timm", "transformers", "cvnets"])
+    @pytest.mark.parametrize("target", ["timm", "transformers", "cvnets", "mmpretrain"])
     def test_is_fit_for_safetensors_and_independent_of_memory_format(self, target: str, tmp_path: Path) -> None:
         model = create_model("mobilevit_xxs")
         safetensors.torch.save_file(export_state_dict(model, target), tmp_path / "w.safetensors")
@@ -155,7 +157,7 @@ class TestExport:
         assert torch.equal(export_state_dict(backbone, "cvnets", bgr=False)[name], stem)
 
 
-@pytest.mark.parametrize("source", ["timm", "cvnets", "transformers", "mvdet"])
+@pytest.mark.parametrize("source", ["timm", "cvnets", "transformers", "mmpretrain", "mvdet"])
 @pytest.mark.parametrize("stray", ["head.extra.weight", "aux_head.extra", "head.predictors.x.weight"])
 def test_head_keys_that_nobody_writes_are_no_backbones_business_either(source: str, stray: str) -> None:
     backbone = create_backbone("mobilevit_xxs")
@@ -205,7 +207,7 @@ def test_stems_of_other_channels_have_no_order(channels: int) -> None:
         convert_state_dict(exported, to=backbone, bgr=True)
 
 
-@pytest.mark.parametrize("target", ["timm", "transformers", "cvnets", "mvdet"])
+@pytest.mark.parametrize("target", ["timm", "transformers", "cvnets", "mmpretrain", "mvdet"])
 def test_what_is_exported_is_a_copy(target: str) -> None:
     model = create_model("mobilevit_xxs")
     before = {key: value.clone() for key, value in model.state_dict().items()}

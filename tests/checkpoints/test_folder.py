@@ -81,6 +81,17 @@ def test_what_a_folder_must_have(tmp_path: Path) -> None:
         read_folder(tmp_path)
 
 
+def test_a_folder_of_a_training_run_names_its_files(tmp_path: Path) -> None:
+    for name in ("last.pth.tar", "model_best.pth.tar", "args.yaml", "summary.csv"):
+        (tmp_path / name).touch()
+    named = r"name the file that is meant: last.pth.tar, model_best.pth.tar$"
+    with pytest.raises(FileNotFoundError, match=rf"{tmp_path}: a folder of weights has a config.json, .*; {named}"):
+        read_folder(tmp_path)
+    write_config(tmp_path, architecture="mobilevit_s")
+    with pytest.raises(FileNotFoundError, match=rf"looked for model.safetensors and pytorch_model.bin; {named}"):
+        read_folder(tmp_path)
+
+
 @pytest.mark.parametrize(
     ("config", "what"),
     [

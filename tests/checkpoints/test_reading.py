@@ -200,6 +200,18 @@ def test_text_in_place_of_weights_is_shown(tmp_path: Path, suffix: str, text: st
     assert (f"it begins with b'{text[:40]}'" if text else "it is empty") in refusal(path)
 
 
+@pytest.mark.parametrize(
+    ("text", "what"),
+    [
+        ("version https://git-lfs.github.com/spec/v1\n", "a git-lfs pointer, `git lfs pull` fetches the file"),
+        ("\n<html>", "a web page"),
+    ],
+)
+def test_text_that_is_known(tmp_path: Path, text: str, what: str) -> None:
+    (tmp_path / "w.pth").write_text(text)
+    assert refusal(tmp_path / "w.pth").endswith(f": {what}")
+
+
 class TestBombs:
     """Small files that ask for much memory are refused before any of it is taken."""
 

@@ -1,18 +1,26 @@
 from collections.abc import Callable
+from itertools import product
 from pathlib import Path
 
 import pytest
 import torch
 
 from mvdet import create_backbone, create_model
+from mvdet.backbones import VARIANTS
 from mvdet.checkpoints import export_state_dict, read_state_dict, weights
 from mvdet.checkpoints.formats import FORMATS
 from mvdet.checkpoints.rewrite import rewrite_weights
 
 
-@pytest.mark.parametrize("target", list(FORMATS))
-@pytest.mark.parametrize("source", list(FORMATS))
-@pytest.mark.parametrize("name", ["mobilevit_xxs", "mobilevitv2_050"])
+@pytest.mark.parametrize(
+    ("name", "source", "target"),
+    [
+        (name, source, target)
+        for name in ("mobilevit_xxs", "mobilevitv2_050")
+        for source, target in product(FORMATS, repeat=2)
+        if VARIANTS[name].version in FORMATS[source].versions & FORMATS[target].versions
+    ],
+)
 def test_from_each_to_each(name: str, source: str, target: str, tmp_path: Path) -> None:
     model = create_model(name)
     torch.save(export_state_dict(model, source), tmp_path / "w.pt")
@@ -31,6 +39,12 @@ def test_whole_detectors_keep_their_heads(reference: Callable, tmp_path: Path) -
     back = read_state_dict(tmp_path / "back.safetensors")
     assert back.keys() == case.state_dict.keys()
     assert all(torch.equal(back[key], value) for key, value in case.state_dict.items())
+
+
+def test_a_network_that_the_target_does_not_have(tmp_path: Path) -> None:
+    torch.save(create_model("mobilevitv2_050").state_dict(), tmp_path / "w.pt")
+    with pytest.raises(ValueError, match=r"w.pt: mmpretrain has no MobileViT of version 2$"):
+        rewrite_weights(tmp_path / "w.pt", tmp_path / "out.safetensors", to="mmpretrain")
 
 
 @pytest.mark.parametrize(("bgr", "flipped"), [(None, True), (True, True), (False, False)])

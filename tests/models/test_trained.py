@@ -1,6 +1,7 @@
 """What a `--model` argument means, for every task."""
 
 import zipfile
+from argparse import Namespace
 from pathlib import Path
 from typing import Any
 
@@ -119,9 +120,12 @@ def test_what_is_no_model(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError, match="did you mean deeplabv3_mobilevit_s") as caught:
         find_model("deeplabv3_mobilevit_a")
     assert "weights.py list" in str(caught.value)
-    torch.save({"state_dict": {}}, tmp_path / "x.ckpt")
-    with pytest.raises(ValueError, match=r"x\.ckpt: not a checkpoint that one of mvdet's training scripts has saved"):
-        find_model(tmp_path / "x.ckpt")
+    for others in ({}, {"hyper_parameters": Namespace(root=Path("x"))}, {"hyper_parameters": {"root": Path("x")}}):
+        torch.save({"state_dict": {}, **others}, tmp_path / "x.ckpt")
+        with pytest.raises(
+            ValueError, match=r"x\.ckpt: not a checkpoint that one of mvdet's training scripts has saved"
+        ):
+            find_model(tmp_path / "x.ckpt")
 
 
 def test_a_checkpoint_that_is_not_there(tmp_path: Path) -> None:

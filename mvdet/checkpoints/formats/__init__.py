@@ -4,12 +4,13 @@ from collections.abc import Iterable
 
 from mvdet.checkpoints.formats.cvnets import CVNETS
 from mvdet.checkpoints.formats.key_format import KeyFormat
+from mvdet.checkpoints.formats.mmpretrain import MMPRETRAIN
 from mvdet.checkpoints.formats.mvdet import MVDET
 from mvdet.checkpoints.formats.timm import TIMM
 from mvdet.checkpoints.formats.transformers import TRANSFORMERS
 from mvdet.wording import listed
 
-FORMATS = {key_format.name: key_format for key_format in (CVNETS, TIMM, TRANSFORMERS, MVDET)}
+FORMATS = {key_format.name: key_format for key_format in (CVNETS, TIMM, TRANSFORMERS, MMPRETRAIN, MVDET)}
 
 
 def get_format(name: str, what: str = "source") -> KeyFormat:

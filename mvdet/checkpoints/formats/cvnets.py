@@ -70,7 +70,7 @@ _DEEPLABV3 = (
 
 CVNETS = KeyFormat(
     name="cvnets",
-    signature=r"^(encoder\.)?(conv_1|layer_\d\.\d\..*)\.block\.conv\.weight$",
+    signature=r"(encoder\.)?(conv_1|layer_\d\.\d\..*)\.block\.conv\.weight$",
     rows=(*_BACKBONE, *_CLASSIFIER, *_SSDLITE, *_DEEPLABV3),
     aliases=((r"^encoder\.", ""),),
     # Detection and segmentation files hold the network as their encoder.

@@ -13,8 +13,14 @@ from mvdet.wording import listed, plain
 
 # What a module of any implementation keeps; rows of a table name modules, and these are common to all.
 _LEAF = r"\.(?P<leaf>weight|bias|running_mean|running_var|num_batches_tracked)"
-# What DistributedDataParallel, AveragedModel and torch.compile put before every key.
-_WRAPPED = re.compile(r"^((module|_orig_mod)\.)+")
+COUNTER = ".num_batches_tracked"
+"""The end of the keys of what a batch normalisation counts and does not use: files may lack it."""
+# What wrappers put into keys, of the whole network or of a part: DistributedDataParallel and AveragedModel,
+# torch.compile, FullyShardedDataParallel, activation checkpointing.
+_WRAPPED = re.compile(r"(?<![^.])(module|_orig_mod|_fsdp_wrapped_module|_checkpoint_wrapped_module)\.")
+# What a network of somebody's own puts before the keys of the MobileViT that it holds, as in `model.net.`
+_OUTER = r"(?P<outer>([^.]+\.){0,5}?)"
+_AVERAGED = re.compile(r"(?<![a-z])(ema|swa|avg|average|averaged)(?![a-z])")
 _PLACEHOLDER = re.compile(r"\\\{(\w+)\\\}")
 
 
@@ -57,12 +63,14 @@ class KeyFormat:
 
     Attributes:
         name: how `source=` calls it.
-        signature: a regular expression for keys that only this implementation writes; one of them recognises it.
+        signature: a regular expression for keys that only this implementation writes, from the beginning of its own
+            names on; one of them recognises it.
         rows: the table. A key that no row knows is left over, unless it is `kept`.
         aliases: regular expressions and replacements for what some of their files put around their names.
         prefixes: what they put before the network's own keys, by (task, version); nothing where not listed.
         kept: a regular expression for the beginnings of keys that are called what we call them.
-        bgr_versions: MobileViT versions whose published weights expect BGR images.
+        versions: the MobileViT versions that it has.
+        bgr_versions: those of them whose published weights expect BGR images.
     """
 
     name: str
@@ -71,27 +79,59 @@ class KeyFormat:
     aliases: tuple[tuple[str, str], ...] = ()
     prefixes: Mapping[tuple[str, int], str] = field(default_factory=dict)
     kept: str = r"backbone\."
+    versions: frozenset[int] = frozenset({1, 2})
     bgr_versions: frozenset[int] = frozenset()
 
     def recognises(self, keys: Iterable[str]) -> bool:
-        """Whether keys are of this format."""
-        return any(re.search(self.signature, _WRAPPED.sub("", key)) for key in keys)
+        """Whether keys are of this format, whatever wrappers and other networks put before them."""
+        return bool(self._networks(keys))
+
+    def outer(self, keys: Iterable[str]) -> str:
+        """What stands before the keys of the network, "" where nothing does; wrappers are not counted.
+
+        Where there is the network and an average of it, as in `model.` and `ema_model.`, it is the average that counts.
+
+        Raises:
+            ValueError: if there are several networks and one of them is not called an average; names them.
+        """
+        networks = self._networks(keys)
+        averaged = [outer for outer in networks if _AVERAGED.search(outer)]
+        if len(networks) > 1 and len(averaged) != 1:
+            shown = listed(outer or "no prefix" for outer in networks)
+            raise ValueError(f"{len(networks)} networks are in it ({shown}); save the one that is meant by itself")
+        return next(iter(averaged if len(networks) > 1 else networks), "")
+
+    def beside(self, keys: Iterable[str]) -> list[str]:
+        """The keys that are not of the network, because they do not begin as its keys do; `read` leaves them out."""
+        keys = list(keys)
+        outer = self.outer(keys)
+        return [key for key in keys if not _WRAPPED.sub("", key).startswith(outer)]
+
+    def _networks(self, keys: Iterable[str]) -> list[str]:
+        """What stands before the keys of each network, in the file's order."""
+        matches = (self._signature.match(_WRAPPED.sub("", key)) for key in keys)
+        return list(dict.fromkeys(match["outer"] for match in matches if match))
 
     def read(self, state_dict: Mapping[str, Tensor]) -> tuple[dict[str, Tensor], list[str]]:
         """The same tensors under our names, what they keep apart put together; and what is left over.
 
         Returns:
-            Tensors by our names, and the keys that are neither in the table nor kept: this implementation does not
-            write them.
+            Tensors by our names, and the keys of the network that are neither in the table nor kept: this
+            implementation does not write them.
 
         Raises:
-            ValueError: if two keys stand for the same parameter, or a part of a stacked one is missing.
+            ValueError: if two keys stand for the same parameter, a part of a stacked one is missing, or there are
+                several networks, see `outer`.
         """
+        outer = self.outer(state_dict)
         found: dict[str, dict[int, str]] = {}
         wanted: dict[str, int] = {}
         leftovers: list[str] = []
         for key in state_dict:
-            name, part, parts = self._our_name(key)
+            bare = _WRAPPED.sub("", key)
+            if not bare.startswith(outer):
+                continue
+            name, part, parts = self._our_name(bare.removeprefix(outer))
             if not parts and not re.match(self.kept, name):
                 leftovers.append(key)
                 continue
@@ -110,8 +150,10 @@ class KeyFormat:
         """The inverse of `read`, for a network of `spec` inside a model for `task`.
 
         Raises:
-            ValueError: for parameters that this implementation has no name for.
+            ValueError: for a network that this implementation does not have, or parameters that it has no name for.
         """
+        if spec.version not in self.versions:
+            raise ValueError(f"{self.name} has no MobileViT of version {spec.version}")
         prefix = self.prefixes.get((task, spec.version), "")
         written, unknown = {}, []
         for key, value in state_dict.items():
@@ -128,7 +170,6 @@ class KeyFormat:
 
     def _our_name(self, key: str) -> tuple[str, int, int]:
         """Our name of one of their keys, which part of our tensor it is, and of how many: 0 where no row knows it."""
-        key = _WRAPPED.sub("", key)
         for alias, replacement in self.aliases:
             key = re.sub(alias, replacement, key, count=1)
         for row, patterns in self._readers:
@@ -149,6 +190,10 @@ class KeyFormat:
                 numbers |= {"layer": stage + 1, "depth": spec.stages[stage].depth}
             return [f"{theirs.format(**numbers)}.{match['leaf']}" for theirs in row.parts]
         return []
+
+    @cached_property
+    def _signature(self) -> re.Pattern[str]:
+        return re.compile(_OUTER + self.signature)
 
     @cached_property
     def _readers(self) -> list[tuple[Row, list[re.Pattern[str]]]]:

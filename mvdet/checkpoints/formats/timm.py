@@ -11,7 +11,7 @@ _TRANSFORMER, _LAYER = f"{_BLOCK}.transformer.{{i}}", f"{_INNER}.transformer.{{i
 
 TIMM = KeyFormat(
     name="timm",
-    signature=r"^stages[._]\d+\.\d+\.conv(1_1x1|2_kxk|_kxk)\.conv\.weight$",
+    signature=r"stages[._]\d+\.\d+\.conv(1_1x1|2_kxk|_kxk)\.conv\.weight$",
     aliases=((r"^stages_", "stages."),),  # features_only=True
     rows=(
         *_conv_norm("backbone.stem", "stem"),

@@ -35,7 +35,7 @@ def _layer(name: str) -> str:
 
 TRANSFORMERS = KeyFormat(
     name="transformers",
-    signature=r"^(mobilevit(v2)?\.)?(conv_stem|encoder\.layer\.\d.*)\.convolution\.weight$",
+    signature=r"(mobilevit(v2)?\.)?(conv_stem|encoder\.layer\.\d.*)\.convolution\.weight$",
     aliases=((r"^mobilevit(v2)?\.", ""),),
     prefixes={
         (task, version): "mobilevit." if version == 1 else "mobilevitv2."

@@ -1,16 +1,19 @@
 """Detection data whose classes are known by their names: what tools draw, an annotation file for each image or one."""
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from mvdet.data.datasets.detection import DetectionDataset
 from mvdet.data.datasets.records import ImageRecord, ObjectRow, pack_objects
 from mvdet.data.io.boxes import Box
-from mvdet.data.io.faults import BadData, Fault
+from mvdet.data.io.faults import BadData, BadItemError, Fault
+from mvdet.data.io.listing import is_no_file
 from mvdet.wording import listed
+
+Read = TypeVar("Read")
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +73,30 @@ class AnnotatedDetection(DetectionDataset):
             raise ValueError(f"class_names must be one at least, each once, got {names}")
         records = list(_records(images, names, bad_data))
         super().__init__(records, names, range(1, len(names) + 1), bad_data, **options)
+
+
+def read_or_report(read: Callable[[Path], Read], file: Path, image_id: int, bad_data: BadData) -> Read | None:
+    """What an image's annotation file says; None where there is no such file or it cannot be used, which is reported.
+
+    Args:
+        read: reads the file; raises ValueError where it cannot be used.
+        file: the annotation file.
+        image_id: of the image that it belongs to.
+        bad_data: takes what is wrong.
+
+    Raises:
+        OSError: trouble of the system.
+    """
+    try:
+        return read(file)
+    except ValueError as error:
+        fault = error.fault if isinstance(error, BadItemError) else Fault.UNREADABLE_ANNOTATION
+        bad_data.report(fault, f"image {image_id}: {error}")
+    except OSError as error:
+        if not is_no_file(error):
+            raise
+        bad_data.report(Fault.MISSING_ANNOTATION, f"image {image_id}: {file}: no such file")
+    return None
 
 
 def _records(images: Iterable[AnnotatedImage], class_names: Sequence[str], bad_data: BadData) -> Iterator[ImageRecord]:

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from mvdet.data.io.faults import BadData
+from mvdet.data.io.faults import BadData, BadItemError, Remark
 from mvdet.data.io.images import BadImageError
 
 Target = dict[str, Tensor]
@@ -187,25 +187,32 @@ class RecordDataset(Dataset[Sample], ABC, Generic[AnyRecord, Loaded, AnyTransfor
 
 
 def with_good_files(
-    records: Iterable[AnyRecord], check: Callable[[AnyRecord], object], bad_data: BadData
+    records: Iterable[AnyRecord], check: Callable[[AnyRecord], str | None], bad_data: BadData
 ) -> list[AnyRecord]:
-    """The records whose files pass `check`; where it raises BadImageError, that is reported."""
+    """The records whose files pass `check`; where it raises BadItemError, that is reported.
+
+    Args:
+        records: one for each image.
+        check: looks at a record's files, and returns the picture whose orientation is doubtful, if it is.
+        bad_data: takes what is found.
+    """
     records = list(records)
 
-    def fault(record: AnyRecord) -> BadImageError | None:
+    def checked(record: AnyRecord) -> str | BadItemError | None:
         try:
-            check(record)
-        except BadImageError as error:
+            return check(record)
+        except BadItemError as error:
             return error
-        return None
 
     good = []
     with ThreadPoolExecutor(_FILE_THREADS) as pool:
-        for record, error in zip(records, pool.map(fault, records), strict=True):
-            if error is None:
-                good.append(record)
-            else:
-                bad_data.report(error.fault, f"image {record.image_id}: {error}")
+        for record, found in zip(records, pool.map(checked, records), strict=True):
+            if isinstance(found, BadItemError):
+                bad_data.report(found.fault, f"image {record.image_id}: {found}")
+                continue
+            if found is not None:
+                bad_data.remark(Remark.DOUBTFUL_ORIENTATION, found)
+            good.append(record)
     return good
 
 

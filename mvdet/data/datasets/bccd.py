@@ -14,7 +14,9 @@ from PIL import Image as PilImage
 
 from mvdet.data.io.faults import Fault
 from mvdet.data.io.folders import build_dataset
-from mvdet.data.io.voc import VocAnnotation, read_annotation, read_image_list
+from mvdet.data.io.listing import is_hidden
+from mvdet.data.io.voc import read_image_list
+from mvdet.data.io.voc_xml import VocAnnotation, read_annotation
 from mvdet.data.io.yolo import box_row, write_labels
 
 ARCHIVE_URL = "https://github.com/Shenggan/BCCD_Dataset/archive/refs/heads/master.zip"
@@ -37,7 +39,7 @@ def find_data_folder(folder: Path) -> Path:
     """
     if not folder.is_dir():
         raise FileNotFoundError(f"{folder} is not a folder; BCCD's {', '.join(FOLDERS)} were expected in it")
-    tops = [path for path in folder.iterdir() if path.is_dir()]
+    tops = [path for path in folder.iterdir() if path.is_dir() and not is_hidden(path.name)]
     inside = [tops[0], tops[0] / "BCCD"] if len(tops) == 1 else []
     for candidate in (folder, folder / "BCCD", *inside):
         if all((candidate / name).is_dir() for name in FOLDERS):
@@ -182,6 +184,8 @@ def _convert(data: Path, root: Path) -> Summary:
         for name in names:
             image = data / FOLDERS[0] / f"{name}.jpg"
             annotation = read_annotation(data / FOLDERS[1] / f"{name}.xml")
+            if annotation.faults:
+                raise ValueError(annotation.faults[0][1])
             _check_size(annotation, image)
             rows = _label_rows(annotation, summary)
             shutil.copyfile(image, images / image.name)

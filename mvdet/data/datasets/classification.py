@@ -8,11 +8,11 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
-from torchvision.datasets.folder import find_classes, make_dataset
 
 from mvdet.data.datasets.base import RecordDataset, Sample, Size, Target, with_good_files
 from mvdet.data.io.faults import DEFAULT_POLICY, BadData, BadDataPolicy
 from mvdet.data.io.images import IMAGE_SUFFIXES, check_header, read_image
+from mvdet.data.io.listing import is_hidden, visible_files
 
 Transform = Callable[[Tensor], Tensor]
 
@@ -69,13 +69,13 @@ class ClassificationDataset(RecordDataset[LabelledImage, NDArray[np.uint8], Tran
         root = Path(root)
         if not root.is_dir():
             raise FileNotFoundError(f"no folder {root}; images lie in {root}/CLASS/")
-        names, labels = find_classes(root)
-        files = make_dataset(root, labels, extensions=IMAGE_SUFFIXES)
+        files = _files_of_classes(root)
         super().__init__(BadData(root, on_bad_data), train=train, transform=transform, size=size, seed=seed)
-        self.class_names = tuple(names)
-        records = [LabelledImage(file, label, number) for number, (file, label) in enumerate(files)]
+        self.class_names = tuple(files)
+        labelled = [(file, label) for label, found in enumerate(files.values()) for file in found]
+        records = [LabelledImage(str(file), label, number) for number, (file, label) in enumerate(labelled)]
         if check_files:
-            good = with_good_files(records, lambda record: check_header(record.file), self.bad_data)
+            good = with_good_files(records, _check_header, self.bad_data)
             records = [record._replace(image_id=number) for number, record in enumerate(good)]
         self._use(records)
 
@@ -94,7 +94,25 @@ class ClassificationDataset(RecordDataset[LabelledImage, NDArray[np.uint8], Tran
         return pixels.contiguous(), {"label": torch.tensor(record.label), "image_id": torch.tensor(record.image_id)}
 
     def _load(self, record: LabelledImage) -> NDArray[np.uint8]:
-        return read_image(record.file, upright=True)
+        return read_image(record.file)
+
+
+def _files_of_classes(root: Path) -> dict[str, list[Path]]:
+    """The images of each class, both in alphabetical order; raises FileNotFoundError for none."""
+    names = sorted(path.name for path in root.iterdir() if path.is_dir() and not is_hidden(path.name))
+    if not names:
+        raise FileNotFoundError(f"no folder in {root}; images lie in {root}/CLASS/")
+    files = {name: visible_files(root / name, IMAGE_SUFFIXES) for name in names}
+    if empty := [name for name, found in files.items() if not found]:
+        raise FileNotFoundError(
+            f"{root}: no image in the folders of the classes {', '.join(empty)}; "
+            f"looked for files ending in {', '.join(IMAGE_SUFFIXES)}"
+        )
+    return files
+
+
+def _check_header(record: LabelledImage) -> None:
+    check_header(record.file)
 
 
 def stack_labels(targets: Sequence[Target]) -> Tensor:

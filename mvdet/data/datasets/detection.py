@@ -31,7 +31,10 @@ class DetectionDataset(RecordDataset[ImageRecord, NDArray[np.uint8], Transform])
     - `area` float32 [n]: the annotated area, scaled like its box;
     - `iscrowd` int64 [n]: 1 for crowds and for objects to ignore;
     - `image_id` int64 []: the image's id;
-    - `orig_size` int64 [2]: height and width of the stored image.
+    - `orig_size` int64 [2]: height and width of the image as annotated.
+
+    Pictures are turned upright by their EXIF orientation where the annotations count so, see
+    `mvdet.data.io.orientation`.
 
     With `train`, crowds and objects to ignore (VOC's difficult) are left out of the targets; the ground truth has them.
     Images without objects are kept.
@@ -145,8 +148,9 @@ class DetectionDataset(RecordDataset[ImageRecord, NDArray[np.uint8], Transform])
         return Records([self.records[index] for index in indices])
 
     def _load(self, record: ImageRecord) -> NDArray[np.uint8]:
-        image = read_image(record.file)
-        check_size(record.file, (image.shape[1], image.shape[0]), (record.width, record.height))
+        annotated = record.width, record.height
+        image = read_image(record.file, annotated)
+        check_size(record.file, (image.shape[1], image.shape[0]), annotated)
         return image
 
 
@@ -165,8 +169,8 @@ def init_worker(worker_id: int) -> None:
     cv2.setNumThreads(0)
 
 
-def _check_header(record: ImageRecord) -> None:
-    check_header(record.file, (record.width, record.height))
+def _check_header(record: ImageRecord) -> str | None:
+    return record.file if check_header(record.file, (record.width, record.height)) else None
 
 
 def _areas(boxes: NDArray[np.float32]) -> NDArray[np.float32]:

@@ -4,18 +4,18 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from mvdet.data.datasets.annotated import AnnotatedDetection, AnnotatedImage, DrawnObject
+from mvdet.data.datasets.annotated import AnnotatedDetection, AnnotatedImage, DrawnObject, read_or_report
 from mvdet.data.formats.image_names import ImageNames
 from mvdet.data.formats.layout import Place
-from mvdet.data.formats.pairs import left_over, paired_files
+from mvdet.data.formats.pairs import left_over, numbered_pairs
 from mvdet.data.io.boxes import box_fault, clip_box
 from mvdet.data.io.coco_json import read_json
 from mvdet.data.io.drawn import ShapesOfImage, read_labelme, read_via
-from mvdet.data.io.faults import DEFAULT_POLICY, BadData, BadDataPolicy, Fault
+from mvdet.data.io.faults import DEFAULT_POLICY, BadData, BadDataPolicy, Fault, Remark
 from mvdet.data.io.images import BadImageError, image_size
 
-Drawn = tuple[Path, Path, ShapesOfImage]
-"""An image, the file that its shapes are from, and these."""
+Drawn = tuple[int, Path, Path, ShapesOfImage]
+"""The number of an image, the image, the file that its shapes are from, and these."""
 
 
 class DrawnDetection(AnnotatedDetection):
@@ -56,7 +56,7 @@ def drawn_classes(places: Sequence[Place], data_format: str) -> tuple[str, ...]:
         ValueError: there is no shape; names the files.
     """
     silent = BadData("", "skip")
-    shapes = (shape for _, _, drawn in _READERS[data_format](places, silent) for shape in drawn.shapes)
+    shapes = (shape for _, _, _, drawn in _READERS[data_format](places, silent) for shape in drawn.shapes)
     names = tuple(sorted({shape.name for shape in shapes if shape.name}))
     if not names:
         sources = ", ".join(str(place.annotations) for place in places)
@@ -65,12 +65,14 @@ def drawn_classes(places: Sequence[Place], data_format: str) -> tuple[str, ...]:
 
 
 def _images(places: Sequence[Place], data_format: str, bad_data: BadData) -> Iterator[AnnotatedImage]:
-    for image_id, (image, source, drawn) in enumerate(_READERS[data_format](places, bad_data), start=1):
+    for image_id, image, source, drawn in _READERS[data_format](places, bad_data):
         try:
             width, height = drawn.size or image_size(image)
         except BadImageError as error:
             bad_data.report(error.fault, f"image {image_id}: {error}")
             continue
+        if drawn.size is None and data_format == "labelme":  # VIA never has sizes
+            bad_data.remark(Remark.UNSAID_SIZE, f"{source}: {width} x {height}")
         objects = []
         for shape in drawn.shapes:
             where = f"{source}: {drawn.name}: shape {shape.number} ({shape.name})"
@@ -85,27 +87,31 @@ def _images(places: Sequence[Place], data_format: str, bad_data: BadData) -> Ite
 
 def _labelme(places: Sequence[Place], bad_data: BadData) -> Iterator[Drawn]:
     used = set()
-    for image, file in paired_files(places, ".json"):
-        if not file.is_file():
-            bad_data.report(Fault.MISSING_ANNOTATION, f"{file}: no such file")
-            continue
+    for image_id, image, file in numbered_pairs(places, bad_data, ".json"):
         used.add(file)
-        try:
-            drawn = read_labelme(read_json(file), file)
-        except ValueError as error:
-            bad_data.report(Fault.UNREADABLE_ANNOTATION, str(error))
-            continue
-        yield image, file, drawn._replace(name=image.name)
+        drawn = read_or_report(lambda file: read_labelme(read_json(file), file), file, image_id, bad_data)
+        if drawn is not None:
+            yield image_id, image, file, drawn._replace(name=image.name)
     for file in left_over(places, used, ".json"):
         bad_data.report(Fault.UNKNOWN_IMAGE, f"{file}: no image of this name")
 
 
-def _via(places: Sequence[Place], _: BadData) -> Iterator[Drawn]:
+def _via(places: Sequence[Place], bad_data: BadData) -> Iterator[Drawn]:
+    image_id = 0
+    seen: set[Path] = set()
     for place in places:
         assert place.annotations is not None
         names = ImageNames(place.images)
-        for drawn in read_via(read_json(place.annotations), place.annotations):
-            yield names.find(drawn.name) or place.images / drawn.name, place.annotations, drawn
+        for drawn in read_via(read_json(place.annotations), place.annotations, bad_data):
+            image_id += 1
+            image = names.find(drawn.name) or place.images / drawn.name
+            if image in seen:
+                bad_data.report(
+                    Fault.DUPLICATE_ID, f"image {image_id}: {place.annotations}: {drawn.name} is there twice"
+                )
+                continue
+            seen.add(image)
+            yield image_id, image, place.annotations, drawn
 
 
 _READERS: dict[str, Callable[[Sequence[Place], BadData], Iterator[Drawn]]] = {"labelme": _labelme, "via": _via}

@@ -7,7 +7,7 @@ from mvdet.data.datasets.base import Size, TransformFactory
 from mvdet.data.datasets.segmentation import MaskRecord, SegmentationDataset
 from mvdet.data.formats.layout import Place
 from mvdet.data.formats.masks import read_class_names
-from mvdet.data.formats.pairs import left_over, paired_files
+from mvdet.data.formats.pairs import left_over, numbered_pairs
 from mvdet.data.io.faults import DEFAULT_POLICY, BadData, BadDataPolicy, Fault
 
 
@@ -75,12 +75,9 @@ def mask_records(places: Sequence[Place], bad_data: BadData, suffix: str | None 
         FileNotFoundError: no such list of images.
         ValueError: a list of images is malformed.
     """
-    records: dict[Path, MaskRecord] = {}
-    for number, (file, mask) in enumerate(paired_files(places, suffix), start=1):
-        if mask in records:
-            bad_data.report(Fault.DUPLICATE_ID, f"{file}: {mask} is the mask of {records[mask].file} already")
-        else:
-            records[mask] = MaskRecord(str(file), str(mask), number)
-    for mask in left_over(places, set(records), suffix):
+    records = [
+        MaskRecord(str(file), str(mask), number) for number, file, mask in numbered_pairs(places, bad_data, suffix)
+    ]
+    for mask in left_over(places, {Path(record.mask_file) for record in records}, suffix):
         bad_data.report(Fault.UNKNOWN_IMAGE, f"{mask}: no image in {places[0].images} is called like it")
-    return list(records.values())
+    return records

@@ -19,8 +19,8 @@ OBJECT_DTYPE = np.dtype(
     ],
     align=True,  # torch takes no views of other strides
 )
-"""One object: box xyxy in pixels of the stored image, inside it; label from 1; area in square pixels; `iscrowd` a COCO
-crowd; `ignore` an object that counts neither as found nor as missed (VOC's difficult)."""
+"""One object: box xyxy in pixels of the image as annotated, inside it; label from 1; area in square pixels; `iscrowd` a
+COCO crowd; `ignore` an object that counts neither as found nor as missed (VOC's difficult)."""
 
 ObjectRow = tuple[Box, int, float, bool, bool]
 """One object as a row for `pack_objects`, in the order of `OBJECT_DTYPE`."""

@@ -109,21 +109,20 @@ class SegmentationDataset(RecordDataset[MaskRecord, Pair, Transform]):
 
     def _load(self, record: MaskRecord) -> Pair:
         mask = read_mask(record.mask_file, len(self.class_names))
-        image = read_image(record.file)
+        image = read_image(record.file, (mask.shape[1], mask.shape[0]))
         if image.shape[:2] != mask.shape:
             sizes = [f"{pixels.shape[1]} x {pixels.shape[0]}" for pixels in (mask, image)]
             raise BadImageError(
                 Fault.OTHER_MASK_SIZE,
-                f"{record.mask_file}: has {sizes[0]} pixels, its image {record.file} {sizes[1]} "
-                "(EXIF orientation not applied)",
+                f"{record.mask_file}: has {sizes[0]} pixels, its image {record.file} {sizes[1]}",
             )
         return image, mask
 
-    def _check(self, record: MaskRecord) -> None:
-        """Raises what `_load` would, but for what only decoding the image can show."""
+    def _check(self, record: MaskRecord) -> str | None:
+        """Raises what `_load` would, but for what only decoding the image can show; the image if it is doubtful."""
         height, width = read_mask(record.mask_file, len(self.class_names)).shape
         try:
-            check_header(record.file, (width, height))
+            return record.file if check_header(record.file, (width, height)) else None
         except BadImageError as error:
             if error.fault is Fault.OTHER_SIZE:
                 self._load(record)  # which names both files

@@ -2,18 +2,22 @@
 
 import logging
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 from mvdet.class_names import VOC_CLASSES, VOC_SEGMENTATION_CLASSES
-from mvdet.data.datasets.annotated import AnnotatedDetection, AnnotatedImage, DrawnObject
+from mvdet.data.datasets.annotated import AnnotatedDetection, AnnotatedImage, DrawnObject, read_or_report
 from mvdet.data.datasets.base import Size, TransformFactory
 from mvdet.data.datasets.masks import mask_records
 from mvdet.data.datasets.segmentation import SegmentationDataset
 from mvdet.data.formats.layout import Place
-from mvdet.data.formats.pairs import left_over, paired_files
-from mvdet.data.io.faults import DEFAULT_POLICY, BadData, BadDataPolicy, Fault
+from mvdet.data.formats.pairs import left_over, numbered_pairs
+from mvdet.data.io.faults import DEFAULT_POLICY, BadData, BadDataPolicy, BadItemError, Fault, Remark
+from mvdet.data.io.images import image_size
 from mvdet.data.io.listing import visible_files
-from mvdet.data.io.voc import find_image_sets, read_annotation
+from mvdet.data.io.voc import find_image_sets
+from mvdet.data.io.voc_xml import VocAnnotation, VocObject, read_annotation
 from mvdet.wording import listed
 
 FOLDERS = ("JPEGImages", "Annotations", "ImageSets/Main")
@@ -24,9 +28,10 @@ logger = logging.getLogger(__name__)
 class VocDetection(AnnotatedDetection):
     """A VOC folder: `JPEGImages`, `Annotations`, and the list `ImageSets/Main/{split}.txt`; or XML files elsewhere.
 
-    Boxes become pixel edges from 0 (see `mvdet.data.io.voc`, and `VocAnnotation.usable_box` for those that cannot be
-    used). Objects marked `difficult` are left out of training targets, and count neither as found nor as missed in
-    evaluation. VOC has no ids: images are numbered from 1 in the order of the lists. `area` is the box's.
+    Boxes become pixel edges from 0 (see `mvdet.data.io.voc_xml`, and `VocAnnotation.usable_box` for those that cannot
+    be used). A size that a file does not say is the picture's. Objects marked `difficult` are left out of training
+    targets, and count neither as found nor as missed in evaluation. VOC has no ids: images are numbered from 1 in the
+    order of the lists. `area` is the box's.
 
     Args:
         root: a folder with `JPEGImages`, `Annotations` and `ImageSets/Main`; with `image_sets`, one that holds such
@@ -38,13 +43,12 @@ class VocDetection(AnnotatedDetection):
             `Annotations` are read for that, so that every split gets the same list. An object of another class is bad
             data.
         train, transform, size, seed, check_files: see `DetectionDataset`.
-        on_bad_data: what happens to bad items, see `mvdet.data.io.faults`. An annotation file that is there but cannot
-            be read as VOC, as one with a coordinate that is no finite number, is an error under either policy.
+        on_bad_data: what happens to bad items, see `mvdet.data.io.faults`.
 
     Raises:
         FileNotFoundError: no such folder or list.
-        ValueError: an annotation file or a list is malformed, under either policy; not one of `split`, `image_sets` and
-            `places`; objects, but none of the classes; bad items under "error"; nothing usable.
+        ValueError: a list is malformed, under either policy; not one of `split`, `image_sets` and `places`; objects,
+            but none of the classes; bad items under "error"; nothing usable.
     """
 
     def __init__(
@@ -84,15 +88,23 @@ def voc_classes(places: Iterable[Place]) -> tuple[str, ...]:
     """Every class that an annotation file of the places names, sorted.
 
     Raises:
-        ValueError: there is no object; an annotation file is malformed.
+        ValueError: there is no object.
     """
     folders = dict.fromkeys(place.annotations for place in places if place.annotations is not None)
     files = [file for folder in folders for file in visible_files(folder, [".xml"])]
-    names = tuple(sorted({item.name for file in files for item in read_annotation(file).objects}))
+    names = tuple(sorted({item.name for file in files for item in _objects(file)}))
     if not names:
         raise ValueError(f"no class to take from {listed(map(str, folders))}: no object in {len(files)} annotations")
     logger.info("took the classes from %d annotation files: %s", len(files), ", ".join(names))
     return names
+
+
+def _objects(file: Path) -> tuple[VocObject, ...]:
+    """The objects of a file; none where it cannot be read, which is reported where an image needs it."""
+    try:
+        return read_annotation(file).objects
+    except BadItemError:
+        return ()
 
 
 def _places(
@@ -105,26 +117,39 @@ def _places(
 
 
 def _images(places: Sequence[Place], bad_data: BadData) -> Iterator[AnnotatedImage]:
-    """The images of all places; those without an annotation file are reported, and files without an image."""
+    """The images of all places; what cannot be used is reported, and files without an image."""
     used = set()
-    for image_id, (image, annotation_file) in enumerate(paired_files(places, ".xml"), start=1):
-        if not annotation_file.is_file():
-            bad_data.report(Fault.MISSING_ANNOTATION, f"image {image_id}: {annotation_file}: no such file")
+    for image_id, image, file in numbered_pairs(places, bad_data, ".xml"):
+        used.add(file)
+        annotation = read_or_report(partial(_read, image, bad_data), file, image_id, bad_data)
+        if annotation is None:
             continue
-        used.add(annotation_file)
-        annotation = read_annotation(annotation_file)
+        for fault, what in annotation.faults:
+            bad_data.report(fault, what)
+        for remark, what in annotation.remarks:
+            bad_data.remark(remark, what)
         objects = [
             DrawnObject(
                 item.name,
                 annotation.usable_box(item),
-                f"{annotation_file}: object {number} ({item.name}), box {', '.join(f'{v:g}' for v in item.box)}",
+                f"{file}: object {item.number} ({item.name}), box {', '.join(f'{value:g}' for value in item.box)}",
                 item.difficult,
             )
-            for number, item in enumerate(annotation.objects, start=1)
+            for item in annotation.objects
         ]
         yield AnnotatedImage(image, image_id, annotation.width, annotation.height, objects)
     for file in left_over(places, used, ".xml"):
         bad_data.report(Fault.UNKNOWN_IMAGE, f"{file}: no image of this name")
+
+
+def _read(image: Path, bad_data: BadData, file: Path) -> VocAnnotation:
+    """An annotation, with its image's own size where it has none; raises BadItemError."""
+    annotation = read_annotation(file)
+    if annotation.width and annotation.height:
+        return annotation
+    width, height = image_size(image)
+    bad_data.remark(Remark.UNSAID_SIZE, f"{file}: {width} x {height}")
+    return replace(annotation, width=width, height=height)
 
 
 class VocSegmentation(SegmentationDataset):

@@ -4,13 +4,14 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from mvdet.data.datasets.annotated import AnnotatedDetection, AnnotatedImage, DrawnObject
+from mvdet.data.datasets.annotated import AnnotatedDetection, AnnotatedImage, DrawnObject, read_or_report
 from mvdet.data.formats.layout import Place
 from mvdet.data.formats.listing import images_below
 from mvdet.data.formats.pairs import paired_files
 from mvdet.data.io.boxes import Box, box_fault, clip_box
-from mvdet.data.io.faults import DEFAULT_POLICY, BadData, BadDataPolicy, Fault
+from mvdet.data.io.faults import DEFAULT_POLICY, BadData, BadDataPolicy, Fault, Remark
 from mvdet.data.io.images import BadImageError, image_size
+from mvdet.data.io.listing import is_file
 from mvdet.data.io.text import read_text
 from mvdet.data.io.yolo import LabelRow, label_file, read_labels
 
@@ -56,10 +57,12 @@ def _images(places: Sequence[Place], names: tuple[str, ...], bad_data: BadData) 
         except BadImageError as error:
             bad_data.report(error.fault, f"image {image_id}: {error}")
             continue
-        try:
-            rows = read_labels(labels) if labels.is_file() else []
-        except ValueError as error:
-            bad_data.report(Fault.UNREADABLE_ANNOTATION, f"image {image_id}: {error}")
+        rows: list[LabelRow] | None = []
+        if is_file(labels):
+            rows = read_or_report(read_labels, labels, image_id, bad_data)
+        else:
+            bad_data.remark(Remark.NO_LABELS, f"{image}: no {labels}")
+        if rows is None:
             continue
         objects = []
         for row in rows:
@@ -96,5 +99,5 @@ def _listed(file: Path, base: Path) -> Iterator[Path]:
     """The images that a list names: as they stand, relative to the list, or to the data set's folder."""
     for line in read_text(file).splitlines():
         if name := line.strip().replace("\\", "/"):
-            ways = [way for way in (Path(name), file.parent / name, base / name) if way.is_file()]
+            ways = [way for way in (Path(name), file.parent / name, base / name) if is_file(way)]
             yield (ways[0] if ways else file.parent / name).absolute()

@@ -6,6 +6,7 @@ from pathlib import Path
 from urllib.parse import unquote
 
 from mvdet.data.formats.listing import images_below
+from mvdet.data.io.listing import is_file
 
 _UPLOAD = re.compile(r"[0-9a-f]{8}-(?=.)")  # what Label Studio puts before the name of an uploaded file
 
@@ -29,17 +30,17 @@ class ImageNames:
         before `?d=`; without its first folders, one after the other; anywhere in the folder by its last part; and the
         same without the upload's mark (`1a2b3c4d-`), or with one.
         """
-        if (file := self.folder / name).is_file():
+        if is_file(file := self.folder / name):
             return file
         parts = [part for part in _plain(name).split("/") if part not in ("", ".", "..")]
         if not parts:
             return None
         for start in range(len(parts)):
-            if (file := self.folder.joinpath(*parts[start:])).is_file():
+            if is_file(file := self.folder.joinpath(*parts[start:])):
                 return file
         last = parts[-1]
         bare = _UPLOAD.sub("", last, count=1)
-        if bare != last and (self.folder / bare).is_file():
+        if bare != last and is_file(self.folder / bare):
             return self.folder / bare
         if not self._deep:
             return None

@@ -8,6 +8,7 @@ from mvdet.data.formats.layout import Place, Recognised, paired_splits, recognis
 from mvdet.data.formats.listing import images_below, visible
 from mvdet.data.io.listing import visible_files
 from mvdet.data.io.text import read_text
+from mvdet.wording import listed
 
 FOLDERS = ("masks", "mask", "labels", "label", "annotations", "annotation", "ann_dir", "gt", "SegmentationClass")
 """What the folder of the masks may be called, in any case."""
@@ -47,10 +48,17 @@ def read_class_names(file: str | Path) -> tuple[str, ...]:
 
     Raises:
         FileNotFoundError: no such file.
-        ValueError: not text, or numbers that are not 0, 1, 2 ...; names the file.
+        ValueError: not text, no name, or one twice; numbers that are not 0, 1, 2 ...; names the file.
     """
     file = Path(file).expanduser()
-    lines = [line.strip() for line in read_text(file).splitlines() if line.strip()]
+    names = _names_in(file, [line.strip() for line in read_text(file).splitlines() if line.strip()])
+    if not names or len(set(names)) < len(names):
+        raise ValueError(f"{file}: must name one class at least, each once, got {listed(names) or 'none'}")
+    return names
+
+
+def _names_in(file: Path, lines: list[str]) -> tuple[str, ...]:
+    """The names in a file's lines, by the form that the file's name says it has."""
     if file.name == "labelmap.txt":
         return tuple(line.partition(":")[0] for line in lines if not line.startswith("#"))
     if file.suffix != ".csv":

@@ -5,8 +5,8 @@ from pathlib import Path
 
 from mvdet.data.formats.layout import Place, split_kind
 from mvdet.data.formats.listing import images_below
-from mvdet.data.io.images import IMAGE_SUFFIXES
-from mvdet.data.io.listing import visible_files
+from mvdet.data.io.faults import BadData, Fault
+from mvdet.data.io.listing import is_file, visible_files
 from mvdet.data.io.voc import image_files, read_image_list
 
 Pair = tuple[Path, Path]
@@ -26,6 +26,23 @@ def paired_files(places: Sequence[Place], suffix: str | None = None) -> Iterator
     for place in places:
         end = place.suffix if suffix is None else suffix
         yield from _of_folder(place, end) if place.names is None else _of_list(place, place.names, end)
+
+
+def numbered_pairs(
+    places: Sequence[Place], bad_data: BadData, suffix: str | None = None
+) -> Iterator[tuple[int, Path, Path]]:
+    """The pairs of `paired_files` with numbers from 1; one whose annotation file came before is reported.
+
+    That is an image that is listed twice, or a second one of the same name (`NAME.jpg`, `NAME.png`).
+    """
+    owners: dict[Path, Path] = {}
+    for image_id, (image, file) in enumerate(paired_files(places, suffix), start=1):
+        if file not in owners:
+            owners[file] = image
+            yield image_id, image, file
+            continue
+        what = "is listed already" if owners[file] == image else f"{file} belongs to {owners[file]} already"
+        bad_data.report(Fault.DUPLICATE_ID, f"image {image_id}: {image}: {what}")
 
 
 def left_over(places: Sequence[Place], used: set[Path], suffix: str | None = None) -> list[Path]:
@@ -50,14 +67,9 @@ def left_over(places: Sequence[Place], used: set[Path], suffix: str | None = Non
 
 def _of_list(place: Place, names: Path, suffix: str) -> Iterator[Pair]:
     folder = _annotations(place)
-    files: dict[Path, dict[str, str]] = {}
-    for name in read_image_list(names):
-        stem = name[: -len(Path(name).suffix)] if Path(name).suffix.lower() in IMAGE_SUFFIXES else name
-        parent = (place.images / stem).parent
-        if parent not in files:
-            files[parent] = image_files(parent) if parent.is_dir() else {}
-        file = files[parent].get(Path(stem).name, f"{Path(stem).name}.jpg")
-        yield parent / file, _existing(folder / f"{stem}{suffix}")
+    files = image_files(place.images)
+    for name in read_image_list(names, files):
+        yield place.images / files.get(name, f"{name}.jpg"), _existing(folder / f"{name}{suffix}")
 
 
 def _of_folder(place: Place, suffix: str) -> Iterator[Pair]:
@@ -68,7 +80,7 @@ def _of_folder(place: Place, suffix: str) -> Iterator[Pair]:
             continue  # a mask
         stem = image.relative_to(place.images).with_suffix("")
         own, flat = (folder / one.parent / f"{one.name}{suffix}" for one in (stem, Path(stem.name)))
-        yield image, _existing(own if own.is_file() or not flat.is_file() else flat)
+        yield image, _existing(own if is_file(own) or not is_file(flat) else flat)
 
 
 def _annotations(place: Place) -> Path:
@@ -79,4 +91,4 @@ def _annotations(place: Place) -> Path:
 def _existing(file: Path) -> Path:
     """The file, or the one whose suffix is written in capitals."""
     upper = file.with_suffix(file.suffix.upper())
-    return upper if not file.is_file() and upper.is_file() else file
+    return upper if not is_file(file) and is_file(upper) else file

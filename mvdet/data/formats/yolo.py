@@ -9,6 +9,7 @@ import yaml
 from mvdet.data.formats.layout import Place, Recognised, paired_splits, recognised
 from mvdet.data.formats.listing import visible
 from mvdet.data.formats.masks import read_class_names
+from mvdet.data.io.text import read_text
 from mvdet.wording import listed
 
 _YAML = (".yaml", ".yml")
@@ -67,10 +68,11 @@ def _is_label(file: Path) -> bool:
 def _read(file: Path, *, strict: bool) -> Mapping[str, Any] | None:
     """The content of a YAML file that describes a data set; None, or an error if `strict`, for another."""
     try:
-        content = yaml.safe_load(file.read_bytes())
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        content = yaml.safe_load(read_text(file))
+    except (yaml.YAMLError, ValueError, RecursionError) as error:  # ValueError: not text, or a date that is none
         if strict or file.stem == "data":
-            raise ValueError(f"{file}: not YAML: {' '.join(str(error).split())}") from error
+            what = " ".join(str(error).split()).removeprefix(f"{file}: ")
+            raise ValueError(f"{file}: not YAML: {what}") from error
         return None
     if isinstance(content, Mapping) and "train" in content and ("names" in content or "nc" in content):
         return content

@@ -20,7 +20,10 @@ def is_finite_number(value: object) -> bool:
     """A number, of Python or numpy, that is not a bool, not infinite and not NaN."""
     if type(value) is float:  # most are, and the general question takes several times as long
         return math.isfinite(value)
-    return isinstance(value, Real) and not isinstance(value, bool) and math.isfinite(value)
+    try:
+        return isinstance(value, Real) and not isinstance(value, bool) and math.isfinite(value)
+    except OverflowError:  # a whole number beyond what a float holds
+        return False
 
 
 def bbox_fault(bbox: object) -> tuple[Fault, str] | None:

@@ -1,22 +1,23 @@
-"""COCO instances json: read and checked in one place, to train on and to judge by; and written."""
+"""COCO instances json: read and checked in one place, to train on and to judge by."""
 
 import json
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from mvdet.data.io.boxes import bbox_fault, box_edges, box_fault, is_finite_number, is_whole_number
-from mvdet.data.io.coco_masks import mask_polygons
-from mvdet.data.io.contours import Instance
-from mvdet.data.io.faults import BadData, Fault
+from mvdet.data.io.boxes import Box, bbox_fault, box_edges, box_fault, is_finite_number, is_whole_number
+from mvdet.data.io.faults import BadData, BadItemError, Fault
 from mvdet.data.io.ground_truth import CocoImage, GroundTruth, GroundTruthObject, distinct_names
+from mvdet.data.io.text import read_text
 
 Entry = Mapping[str, Any]
 
 logger = logging.getLogger(__name__)
 
 _LISTS = ("images", "annotations", "categories")
+_LEAST_ID, _GREATEST_ID = -(1 << 63), (1 << 64) - 1  # of an image, whose id goes through tensors
+_MAX_SIDE = 2**31 - 1
 
 
 GroundTruthSource = GroundTruth | Mapping[str, Any] | str | Path
@@ -28,10 +29,11 @@ def read_ground_truth(source: GroundTruthSource, bad_data: BadData | None = None
     Without `bad_data`, for scoring a file of results, everything that is wrong is an error, and what scoring can do
     without (sizes, file names, annotation ids) may be missing.
 
-    With it, for a data set of pictures, only a structure that is not COCO is an error. Single items that cannot be used
-    are reported there and left out: ids that occur twice, unknown images and categories, boxes without area or outside
-    their image, bad areas and flags. Images must have a file name and a size, and annotations an id; masks are not
-    kept, which are most of a file's content.
+    With it, for a data set of pictures, only a structure that is not COCO is an error. Single entries that cannot be
+    used are reported there and left out: images without an id, a file name and a size, categories without an id and a
+    name, ids that occur twice, unknown images and categories, boxes without area or outside their image, bad areas and
+    flags. What a data set does not use is not judged: ids of annotations that are missing, and masks, which are most of
+    a file's content and are not kept. An `area` that is null is the box's.
 
     Args:
         source: a json file, its content, or what this function returned before, which is returned as it is.
@@ -48,73 +50,94 @@ def read_ground_truth(source: GroundTruthSource, bad_data: BadData | None = None
     images, annotations, categories = _lists(source if isinstance(source, Mapping) else read_json(source), where)
     if bad_data is not None:
         categories = without_group(categories, annotations, where)
-    class_names = _read_categories(categories, where)
-    known = _read_images(images, where, bad_data)
-    for name, found in (("images", known), ("categories", class_names)):
-        if not found:
+    class_names = _read_categories(categories, where, bad_data)
+    left_out: set[int] = set()
+    known = _read_images(images, where, bad_data, left_out)
+    for name, entries, found in (("images", images, known), ("categories", categories, class_names)):
+        if not entries:
             raise ValueError(f"{where}: {name!r} is empty")
+        if not found:
+            assert bad_data is not None
+            raise ValueError(f"{where}: no entry of {name!r} can be used; {bad_data.summary()}")
     objects = []
     seen: set[int] = set()
     for n, entry in enumerate(annotations):
-        place = f"{where}: annotations[{n}]"
-        item = _read_object(entry, known, class_names, place, strict=bad_data is None)
-        if bad_data is not None:
-            annotation_id = _id(entry, "id", place)
-            fault = item if isinstance(item, Fault) else _fault_in_image(item, known)
-            if annotation_id in seen:
-                fault = Fault.DUPLICATE_ID
-            seen.add(annotation_id)
-            if fault is not None:
-                image = known.get(entry["image_id"])
+        try:
+            if bad_data is not None:
+                _check_unseen(entry, seen)
+            objects.append(_read_object(entry, known, class_names, is_picture=bad_data is not None))
+        except BadItemError as error:
+            place, is_entry = f"annotations[{n}]", isinstance(entry, Mapping)
+            if bad_data is None:
+                place += f" (id {entry['id']})" if is_entry and "id" in entry else ""
+                raise ValueError(f"{where}: {place}: {error}") from error
+            if error.fault is Fault.UNKNOWN_IMAGE and entry["image_id"] in left_out:
+                continue  # reported with its image
+            if is_entry and "id" in entry and is_whole_number(image_id := entry.get("image_id")):
+                image = known.get(as_int64(image_id))
                 name = "not listed" if image is None else image.file_name
-                what = f"annotation {annotation_id} of image {entry['image_id']} ({name}): {_shortened(entry)}"
-                bad_data.report(fault, what)
-                continue
-        assert not isinstance(item, Fault)
-        objects.append(item)
+                place = f"annotation {entry['id']} of image {image_id} ({name})"
+            bad_data.report(error.fault, f"{place}: {error}")
     return GroundTruth(where, known, class_names, tuple(objects))
 
 
+def _check_unseen(entry: object, seen: set[int]) -> None:
+    """Raises BadItemError for an annotation with the id of one before it; one without an id is no fault."""
+    annotation_id: Any = entry.get("id") if isinstance(entry, Mapping) else None
+    if not is_whole_number(annotation_id):
+        return
+    if annotation_id in seen:
+        raise BadItemError(Fault.DUPLICATE_ID, f"id {annotation_id} occurs twice")
+    seen.add(annotation_id)
+
+
 def read_json(file: str | Path) -> Any:
-    """The content of a json file.
+    """The content of a json file, in UTF-8, 16 or 32 with or without a byte order mark, or see `mvdet.data.io.text`.
 
     Raises:
         FileNotFoundError: no such file.
         ValueError: not json; the message names the file.
     """
+    data = Path(file).read_bytes()
     try:
-        return json.loads(Path(file).read_bytes())
-    except (json.JSONDecodeError, UnicodeDecodeError) as error:
-        raise ValueError(f"{file}: not json: {error}") from error
+        try:
+            return json.loads(data)
+        except UnicodeDecodeError:
+            return json.loads(read_text(file))
+    except RecursionError as error:
+        raise ValueError(f"{file}: not json that can be read: too many lists in lists") from error
+    except ValueError as error:
+        raise ValueError(f"{file}: not json: {str(error).removeprefix(f'{file}: ')}") from error
 
 
-def without_group(categories: list[Entry], annotations: list[Entry], where: str) -> list[Entry]:
+def without_group(categories: list[Any], annotations: list[Any], where: str) -> list[Any]:
     """The categories but for a first one that no object has and that only names the group of all others.
 
     Roboflow's exports begin with such a category, with the id 0; it may bear the project's name, or that of a class.
 
     Args:
-        categories: as in the json.
+        categories: as in the json; those that are no categories are left as they are.
         annotations: as in the json.
         where: the file, for the log.
     """
-    ids = [entry.get("id") for entry in categories]
-    if not all(map(is_whole_number, ids)) or len(ids) < 2:
+    known = [entry for entry in categories if isinstance(entry, Mapping) and is_whole_number(entry.get("id"))]
+    if len(known) < 2:
         return categories
-    first, *others = sorted(categories, key=lambda entry: int(entry["id"]))
-    names_the_group = all(entry.get("supercategory") == first.get("name") for entry in others)
-    if not names_the_group or first.get("supercategory") == first.get("name"):
+    first, *others = sorted(known, key=lambda entry: int(entry["id"]))
+    group = first.get("name")
+    names_the_group = isinstance(group, str) and all(entry.get("supercategory") == group for entry in others)
+    if not names_the_group or first.get("supercategory") == group:
         return categories
-    if any(entry.get("category_id") == first["id"] for entry in annotations):
+    if any(isinstance(entry, Mapping) and entry.get("category_id") == first["id"] for entry in annotations):
         return categories
     logger.warning(
-        "%s: category %s (%s) has no object and names the others' group: no class", where, first["id"], first["name"]
+        "%s: category %s (%s) has no object and names the others' group: no class", where, first["id"], group
     )
-    return others
+    return [entry for entry in categories if entry is not first]
 
 
-def _lists(content: object, where: str) -> list[list[Entry]]:
-    """Images, annotations and categories, each a list of objects."""
+def _lists(content: object, where: str) -> list[list[Any]]:
+    """Images, annotations and categories, each a list."""
     if not isinstance(content, Mapping):
         hint = "; it may be a file of results" if isinstance(content, list) else ""
         raise ValueError(f"{where}: COCO instances must be an object, got {_kind(content)}{hint}")
@@ -125,100 +148,126 @@ def _lists(content: object, where: str) -> list[list[Entry]]:
     for key in _LISTS:
         if not isinstance(content[key], list):
             raise ValueError(f"{where}: {key!r} must be a list, got {_kind(content[key])}")
-        for n, entry in enumerate(content[key]):
-            if not isinstance(entry, Mapping):
-                raise ValueError(f"{where}: {key}[{n}] must be an object, got {_kind(entry)}")
     return [content[key] for key in _LISTS]
 
 
-def _read_images(entries: list[Entry], where: str, bad_data: BadData | None) -> dict[int, CocoImage]:
+def _read_images(entries: list[Any], where: str, bad_data: BadData | None, left_out: set[int]) -> dict[int, CocoImage]:
+    """The images by the ids that are used; the ids of those that cannot be used are added to `left_out`."""
     images: dict[int, CocoImage] = {}
     for n, entry in enumerate(entries):
-        image = _read_image(entry, f"{where}: images[{n}]", is_picture=bad_data is not None)
-        if image.id not in images:
-            images[image.id] = image
-        elif bad_data is None:
-            raise ValueError(f"{where}: images[{n}]: id {image.id} occurs twice")
-        else:
-            bad_data.report(Fault.DUPLICATE_ID, f"image {image.id} ({image.file_name})")
+        try:
+            image = _read_image(entry, is_picture=bad_data is not None)
+            key = image.id if bad_data is None else as_int64(image.id)
+            if key in images:
+                raise BadItemError(Fault.DUPLICATE_ID, f"id {image.id} occurs twice")
+            images[key] = image
+        except BadItemError as error:
+            place = f"images[{n}]"
+            if bad_data is None:
+                raise ValueError(f"{where}: {place}: {error}") from error
+            if isinstance(entry, Mapping) and is_whole_number(entry.get("id")):
+                left_out.add(entry["id"])
+                place = f"image {entry['id']} ({entry.get('file_name')})"
+            bad_data.report(error.fault, f"{place}: {error}")
     return images
 
 
-def _read_image(entry: Entry, where: str, *, is_picture: bool) -> CocoImage:
+def _read_image(entry: object, *, is_picture: bool) -> CocoImage:
+    """One image; raises BadItemError, where `is_picture` also for what a picture needs."""
+    entry = _object(entry, Fault.BAD_IMAGE)
     sides: dict[str, int | None] = {"width": None, "height": None}
     for side in sides:
         value: Any = entry.get(side)
-        if (is_picture or value is not None) and not (is_whole_number(value) and value > 0):
-            raise ValueError(f"{where}: {side} must be a whole number of at least 1, got {value!r}")
+        if (is_picture or value is not None) and not (is_whole_number(value) and 0 < value <= _MAX_SIDE):
+            raise BadItemError(Fault.BAD_IMAGE, f"{side} must be a whole number of at least 1, got {_short(value)}")
         sides[side] = value
     name = entry.get("file_name", "")
-    if is_picture and not (isinstance(name, str) and "file_name" in entry):
-        raise ValueError(f"{where}: file_name must be a text, got {entry.get('file_name')!r}")
-    return CocoImage(_id(entry, "id", where), str(name), sides["width"], sides["height"])
+    if is_picture and not (isinstance(name, str) and name.strip() and "\0" not in name):
+        raise BadItemError(Fault.BAD_IMAGE, f"file_name must be a text, got {_short(entry.get('file_name'))}")
+    image_id = _id(entry, "id", Fault.BAD_IMAGE)
+    if is_picture and not _LEAST_ID <= image_id <= _GREATEST_ID:
+        raise BadItemError(Fault.BAD_IMAGE, f"id must be from {_LEAST_ID} to {_GREATEST_ID}, got {image_id}")
+    return CocoImage(image_id, str(name), sides["width"], sides["height"])
 
 
-def _read_categories(entries: list[Entry], where: str) -> dict[int, str]:
+def as_int64(image_id: int) -> int:
+    """An image id as tensors and arrays hold it: from 2^63 on, the int64 of the same bits."""
+    return image_id if image_id < 1 << 63 else image_id - (1 << 64)
+
+
+def _read_categories(entries: list[Any], where: str, bad_data: BadData | None) -> dict[int, str]:
     names: dict[int, str] = {}
-    for n, entry in enumerate(entries):
-        category_id = _id(entry, "id", f"{where}: categories[{n}]")
-        name = entry.get("name")
-        if not isinstance(name, str) or not name:
-            raise ValueError(f"{where}: categories[{n}]: name must be a text, got {name!r}")
-        if category_id in names:
-            raise ValueError(f"{where}: categories[{n}]: id {category_id} occurs twice")
+    for n, item in enumerate(entries):
+        try:
+            entry = _object(item, Fault.BAD_CATEGORY)
+            category_id = _id(entry, "id", Fault.BAD_CATEGORY)
+            name = entry.get("name")
+            if not isinstance(name, str) or not name:
+                raise BadItemError(Fault.BAD_CATEGORY, f"name must be a text, got {_short(name)}")
+            if category_id in names:
+                raise BadItemError(Fault.DUPLICATE_ID, f"id {category_id} occurs twice")
+        except BadItemError as error:
+            if bad_data is None:
+                raise ValueError(f"{where}: categories[{n}]: {error}") from error
+            bad_data.report(error.fault, f"categories[{n}]: {error}")
+            continue
         names[category_id] = name
     return distinct_names(names)
 
 
 def _read_object(
-    entry: Entry, images: Mapping[int, CocoImage], class_names: Mapping[int, str], where: str, *, strict: bool
-) -> GroundTruthObject | Fault:
-    """One annotation; where it cannot be used an error if `strict`, which keeps masks too, or the reason if not."""
-    if "id" in entry:
-        where = f"{where} (id {entry['id']})"
-    image_id, category_id, box = _id(entry, "image_id", where), _id(entry, "category_id", where), entry.get("bbox")
-    if not isinstance(box, list | tuple):
-        raise ValueError(f"{where}: bbox must be 4 finite numbers [x, y, width, height], got {box!r}")
-    fault: tuple[Fault, str] | None
-    if image_id not in images:
-        fault = Fault.UNKNOWN_IMAGE, f"image_id {image_id} is not among the {len(images)} images"
-    elif category_id not in class_names:
-        fault = Fault.UNKNOWN_CATEGORY, f"category_id {category_id} is not among the categories, {_some(class_names)}"
-    else:
-        fault = bbox_fault(box) or _fault_beside_box(entry)
-    if fault is not None:
-        if strict:
-            raise ValueError(f"{where}: {fault[1]}")
-        return fault[0]
+    item: object, images: Mapping[int, CocoImage], class_names: Mapping[int, str], *, is_picture: bool
+) -> GroundTruthObject:
+    """One annotation; raises BadItemError. With `is_picture`, its box must lie in its image, and masks are not kept."""
+    entry = _object(item, Fault.BAD_ID)
+    image_id, category_id = _id(entry, "image_id", Fault.BAD_ID), _id(entry, "category_id", Fault.BAD_ID)
+    key = as_int64(image_id) if is_picture else image_id
+    if key not in images or images[key].id != image_id:
+        raise BadItemError(Fault.UNKNOWN_IMAGE, f"image_id {image_id} is not among the {len(images)} images")
+    if category_id not in class_names:
+        known = _some(class_names)
+        raise BadItemError(Fault.UNKNOWN_CATEGORY, f"category_id {category_id} is not among the categories, {known}")
+    box: Any = entry.get("bbox")
+    if fault := bbox_fault(box) or _fault_beside_box(entry):
+        raise BadItemError(*fault)
     x, y, width, height = map(float, box)
-    area = float(entry.get("area", width * height))
+    if is_picture and (reason := _fault_in_image((x, y, width, height), images[key])):
+        size = f"{images[key].width} x {images[key].height}"
+        raise BadItemError(reason, f"bbox {_short(box)} [x, y, width, height], image of {size} pixels")
+    area = entry.get("area")
     crowd, difficult = bool(entry.get("iscrowd")), bool(entry.get("difficult"))
-    mask = entry.get("segmentation") if strict else None
-    return GroundTruthObject(image_id, category_id, (x, y, width, height), area, crowd, difficult, mask)
+    mask = None if is_picture else entry.get("segmentation")
+    area = width * height if area is None else float(area)
+    return GroundTruthObject(key, category_id, (x, y, width, height), area, crowd, difficult, mask)
 
 
 def _fault_beside_box(entry: Entry) -> tuple[Fault, str] | None:
-    area = entry.get("area", 0)
-    if not is_finite_number(area) or area < 0:
-        return Fault.BAD_AREA, f"area must be a number of 0 or more, got {area!r}"
+    area = entry.get("area")
+    if area is not None and (not is_finite_number(area) or area < 0):
+        return Fault.BAD_AREA, f"area must be a number of 0 or more, got {_short(area)}"
     for key in ("iscrowd", "difficult"):
         if entry.get(key) not in (0, 1, None):
-            return Fault.BAD_FLAG, f"{key} must be 0 or 1, got {entry[key]!r}"
+            return Fault.BAD_FLAG, f"{key} must be 0 or 1, got {_short(entry[key])}"
     return None
 
 
-def _fault_in_image(item: GroundTruthObject, images: Mapping[int, CocoImage]) -> Fault | None:
-    image = images[item.image_id]
+def _fault_in_image(box: Box, image: CocoImage) -> Fault | None:
     assert image.width is not None
     assert image.height is not None
-    return box_fault(box_edges(item.box_xywh), image.width, image.height)
+    return box_fault(box_edges(box), image.width, image.height)
 
 
-def _id(entry: Entry, key: str, where: str) -> int:
-    value = entry.get(key)
+def _object(entry: object, fault: Fault) -> Entry:
+    if not isinstance(entry, Mapping):
+        raise BadItemError(fault, f"must be an object, got {_kind(entry)}")
+    return entry
+
+
+def _id(entry: Entry, key: str, fault: Fault) -> int:
+    value: Any = entry.get(key)
     if not is_whole_number(value):
-        raise ValueError(f"{where}: {key} must be a whole number, got {value!r}")
-    return int(value)  # type: ignore[arg-type]
+        raise BadItemError(fault, f"{key} must be a whole number, got {_short(value)}")
+    return int(value)
 
 
 def _kind(value: object) -> str:
@@ -226,66 +275,13 @@ def _kind(value: object) -> str:
     return names.get(type(value), type(value).__name__)
 
 
-def _shortened(entry: Entry) -> str:
-    text = repr({key: value for key, value in entry.items() if key != "segmentation"})
-    return text if len(text) <= 200 else f"{text[:200]}..."
+def _short(value: object) -> str:
+    """A value for a message, on one line."""
+    text = repr(value)
+    return text if len(text) <= 100 else f"{text[:100]}..."
 
 
 def _some(ids: Mapping[int, str], limit: int = 10) -> str:
     """The first few ids, for a message."""
     shown = ", ".join(map(str, list(ids)[:limit]))
     return f"{shown}, ... ({len(ids)} in all)" if len(ids) > limit else shown
-
-
-class CocoAnnotations:
-    """Collects images and objects, and writes them as one COCO json file.
-
-    Args:
-        class_names: category i + 1 is `class_names[i]`; COCO counts from 1.
-        description: for the file's `info`.
-    """
-
-    def __init__(self, class_names: Sequence[str], description: str) -> None:
-        self._content: dict[str, list[dict[str, Any]]] = {"images": [], "annotations": []}
-        self._head: dict[str, Any] = {
-            "info": {"description": description},
-            "licenses": [],
-            "categories": [{"id": index, "name": name} for index, name in enumerate(class_names, start=1)],
-        }
-
-    def add(self, image_id: int, file_name: str, width: int, height: int, instances: Sequence[Instance]) -> None:
-        """Add an image and its objects.
-
-        Args:
-            image_id: unique in the file.
-            file_name: relative to the image folder.
-            width: in pixels.
-            height: in pixels.
-            instances: with masks of [height, width].
-
-        Raises:
-            ValueError: a mask has another size, or a label has no category.
-        """
-        self._content["images"].append({"id": image_id, "file_name": file_name, "width": width, "height": height})
-        for instance in instances:
-            if instance.mask.shape != (height, width):
-                raise ValueError(f"{file_name}: mask of shape {instance.mask.shape}, image of {(height, width)}")
-            classes = len(self._head["categories"])
-            if not 0 <= instance.label < classes:
-                raise ValueError(f"{file_name}: label {instance.label}, allowed are 0 to {classes - 1}")
-            x1, y1, x2, y2 = instance.box
-            self._content["annotations"].append(
-                {
-                    "id": len(self._content["annotations"]) + 1,
-                    "image_id": image_id,
-                    "category_id": instance.label + 1,
-                    "bbox": [x1, y1, x2 - x1, y2 - y1],
-                    "area": instance.area,
-                    "iscrowd": 0,
-                    "segmentation": mask_polygons(instance.mask),
-                }
-            )
-
-    def write(self, file: Path) -> None:
-        """Write the json file; its folder must exist."""
-        file.write_text(json.dumps(self._head | self._content, separators=(",", ":")), encoding="utf-8")

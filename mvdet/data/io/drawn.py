@@ -1,15 +1,19 @@
 """Shapes as labelme and the VGG Image Annotator (VIA) write them into json: their classes and the boxes around them."""
 
+import math
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from mvdet.data.io.boxes import Box, is_finite_number, is_whole_number
+from mvdet.data.io.faults import BadData, BadItemError, Fault
 from mvdet.wording import listed, plain
 
 _CLASS_KEYS = ("class", "label", "name", "type", "category", "object", "class_name")
 """What the attribute of VIA's regions that holds the class is called, the first that occurs."""
+
+_MAX_SIDE = 2**31 - 1
 
 ONLY_CLASS = "object"
 """The class of regions without any attribute."""
@@ -35,13 +39,17 @@ def read_labelme(content: object, file: Path) -> ShapesOfImage:
     """The content of a labelme file.
 
     Raises:
-        ValueError: not labelme's; names the file.
+        BadItemError: not labelme's; names the file.
     """
     if not isinstance(content, Mapping) or not isinstance(content.get("shapes"), list):
-        raise ValueError(f"{file}: labelme's files are objects with a list of shapes")
+        raise BadItemError(
+            Fault.UNREADABLE_ANNOTATION,
+            f"{file}: labelme's files are objects with a list of shapes, got {plain(content)}",
+        )
     shapes = [_labelme_shape(number, entry) for number, entry in enumerate(content["shapes"], start=1)]
-    width, height = content.get("imageWidth"), content.get("imageHeight")
-    size = (int(width), int(height)) if is_whole_number(width) and is_whole_number(height) else None  # type: ignore[arg-type]
+    sides: list[Any] = [content.get(key) for key in ("imageWidth", "imageHeight")]
+    is_size = all(is_whole_number(side) and 0 < side <= _MAX_SIDE for side in sides)
+    size = (int(sides[0]), int(sides[1])) if is_size else None
     name = content.get("imagePath")
     return ShapesOfImage(name if isinstance(name, str) else "", size, tuple(shapes))
 
@@ -54,7 +62,7 @@ def _labelme_shape(number: int, entry: object) -> Shape:
         return Shape(number, entry["label"], f"points must be pairs of numbers, got {plain(points)}")
     xs, ys = [point[0] for point in points], [point[1] for point in points]
     if entry.get("shape_type") == "circle" and len(points) == 2:
-        radius = ((xs[0] - xs[1]) ** 2 + (ys[0] - ys[1]) ** 2) ** 0.5
+        radius = math.hypot(xs[0] - xs[1], ys[0] - ys[1])
         return Shape(number, entry["label"], (xs[0] - radius, ys[0] - radius, xs[0] + radius, ys[0] + radius))
     return Shape(number, entry["label"], _around(xs, ys))
 
@@ -69,8 +77,8 @@ def _around(xs: Sequence[float], ys: Sequence[float]) -> Box | str:
     return min(xs), min(ys), max(xs), max(ys)
 
 
-def read_via(content: object, file: Path) -> list[ShapesOfImage]:
-    """The content of a VIA file: of an export, or of a whole project.
+def read_via(content: object, file: Path, bad_data: BadData) -> list[ShapesOfImage]:
+    """The content of a VIA file: of an export, or of a whole project; entries that cannot be used are reported.
 
     Raises:
         ValueError: not VIA's, or several attributes may be the class; names the file.
@@ -78,9 +86,14 @@ def read_via(content: object, file: Path) -> list[ShapesOfImage]:
     if isinstance(content, Mapping):
         content = content.get("_via_img_metadata", content)
     entries = list(content.values()) if isinstance(content, Mapping) else content
-    if not isinstance(entries, list) or not all(isinstance(entry, Mapping) for entry in entries):
-        raise ValueError(f"{file}: VIA's files are an object with one entry an image")
-    images = [(str(entry.get("filename", "")), _regions(entry, file)) for entry in entries]
+    if not isinstance(entries, list):
+        raise ValueError(f"{file}: VIA's files are an object with one entry an image, got {plain(content)}")
+    images = []
+    for number, entry in enumerate(entries, start=1):
+        try:
+            images.append(_image(entry, f"{file}: entry {number}"))
+        except BadItemError as error:
+            bad_data.report(error.fault, str(error))
     key = _class_key((region for _, regions in images for region in regions), file)
     return [
         ShapesOfImage(name, None, tuple(_via_shape(number, one, key) for number, one in enumerate(regions, start=1)))
@@ -88,17 +101,28 @@ def read_via(content: object, file: Path) -> list[ShapesOfImage]:
     ]
 
 
-def _regions(entry: Mapping[str, Any], file: Path) -> list[Mapping[str, Any]]:
-    regions = entry.get("regions", [])
+def _image(entry: object, where: str) -> tuple[str, list[Any]]:
+    """The file name and the regions of an entry; raises BadItemError."""
+    if not isinstance(entry, Mapping):
+        raise BadItemError(Fault.BAD_IMAGE, f"{where}: must be an object, got {plain(entry)}")
+    name, regions = entry.get("filename"), entry.get("regions")
+    if not isinstance(name, str) or not name.strip() or "\0" in name:
+        raise BadItemError(Fault.BAD_IMAGE, f"{where}: filename must be a text, got {plain(name)}")
     regions = list(regions.values()) if isinstance(regions, Mapping) else regions
-    if not isinstance(regions, list) or not all(isinstance(region, Mapping) for region in regions):
-        raise ValueError(f"{file}: {plain(entry.get('filename'))}: regions must be a list, got {plain(regions)}")
-    return regions
+    if not isinstance(regions, list):
+        raise BadItemError(Fault.BAD_IMAGE, f"{where}: {name}: regions must be a list, got {plain(regions)}")
+    return name, regions
 
 
-def _class_key(regions: Iterable[Mapping[str, Any]], file: Path) -> str | None:
+def _attributes(region: object) -> Mapping[str, Any]:
+    """What is said of a region beside its shape."""
+    attributes = region.get("region_attributes") if isinstance(region, Mapping) else None
+    return attributes if isinstance(attributes, Mapping) else {}
+
+
+def _class_key(regions: Iterable[object], file: Path) -> str | None:
     """The attribute that holds the class; None where regions have no attribute."""
-    uses = Counter(key for region in regions for key in region.get("region_attributes") or {})
+    uses = Counter(key for region in regions for key in _attributes(region))
     if not uses:
         return None
     lowered = {key.lower(): key for key in uses}
@@ -110,8 +134,10 @@ def _class_key(regions: Iterable[Mapping[str, Any]], file: Path) -> str | None:
     return known if known is not None else str(next(iter(uses)))
 
 
-def _via_shape(number: int, region: Mapping[str, Any], key: str | None) -> Shape:
-    name = ONLY_CLASS if key is None else (region.get("region_attributes") or {}).get(key, "")
+def _via_shape(number: int, region: object, key: str | None) -> Shape:
+    if not isinstance(region, Mapping):
+        return Shape(number, "", f"must be an object, got {plain(region)}")
+    name = ONLY_CLASS if key is None else _attributes(region).get(key, "")
     if isinstance(name, Mapping):  # check boxes
         chosen = [one for one, is_on in name.items() if is_on]
         name = chosen[0] if len(chosen) == 1 else ""

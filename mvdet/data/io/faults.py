@@ -1,14 +1,16 @@
 """What happens to bad input: it stops the run with a list of what was found, or is left out, counted and logged.
 
-Two kinds of fault are told apart:
+Three kinds are told apart:
 
-- **Structure** that cannot be read (a json that is not COCO, XML that is not well-formed, no image list) is always an
-  error: nothing behind it can be trusted.
-- **Items** (an image that is missing or cut short, a box without area or outside its image, an unknown category, an id
-  that occurs twice, a mask of another size than its image) follow the policy, "error" or "skip". The default is "skip",
-  because real data has such items (BCCD has two boxes without area) and they must not keep anyone from training.
+- **Structure**: a file that the whole set hangs on and that cannot be read (a json that is not COCO, no image list) is
+  always an error: nothing behind it can be trusted.
+- **Items** follow the policy, "error" or "skip": one file of many (a picture, a mask or an annotation file that is
+  missing, broken or cut short) or one entry in a file (a box without area or outside its image, an unknown category, an
+  id that occurs twice, an id or a size of the wrong type). The default is "skip", because real data has such items
+  (BCCD has two boxes without area) and they must not keep anyone from training.
+- **Remarks** are about items that are used, in a way that the user should know of: they are logged under either policy.
 
-A box that only partly leaves its image is no fault: it is clipped.
+What nothing uses is not judged, and a box that only partly leaves its image is no fault: it is clipped.
 """
 
 import logging
@@ -20,6 +22,7 @@ BadDataPolicy = Literal["error", "skip"]
 DEFAULT_POLICY: BadDataPolicy = "skip"
 
 _LISTED = 10
+_REMARKS_LISTED = 3  # of each kind
 
 logger = logging.getLogger(__name__)
 
@@ -34,6 +37,10 @@ class Fault(StrEnum):
     OTHER_SIZE = "image of another size than annotated"
     UNKNOWN_IMAGE = "annotation of an unknown image"
     UNKNOWN_CATEGORY = "unknown category"
+    BAD_IMAGE = "image entry without an id, a name or a size that can be used"
+    BAD_CATEGORY = "category without an id or a name that can be used"
+    BAD_ID = "annotation without ids that can be used"
+    NO_NAME = "object without a class name"
     DUPLICATE_ID = "id that occurs twice"
     BAD_ROW = "label row that cannot be read"
     NOT_A_BOX = "box that is not four numbers"
@@ -48,15 +55,39 @@ class Fault(StrEnum):
     OTHER_MASK_SIZE = "mask of another size than its image"
 
 
+class Remark(StrEnum):
+    """What is said of items that are used."""
+
+    GUESSED_ENCODING = "file whose encoding was guessed"
+    NO_LABELS = "image without a label file, taken as showing no object"
+    UNSAID_SIZE = "annotation without a size, taken from the picture"
+    ENCLOSING_BOX = "polygon or rotated box, taken as the upright box around it"
+    UNKNOWN_DIFFICULT = "difficult that is neither 0 nor 1, taken as 0"
+    DOUBTFUL_ORIENTATION = "picture turned by its EXIF orientation, where the annotations may count it unturned"
+
+
+class BadItemError(ValueError):
+    """One item that cannot be used: a file of many, or an entry in a file.
+
+    Attributes:
+        fault: what it is counted under.
+    """
+
+    def __init__(self, fault: Fault, message: str) -> None:
+        super().__init__(message)
+        self.fault = fault
+
+
 class BadData:
-    """Collects the bad items of one data set.
+    """Collects the bad items of one data set, and what is to be said of others.
 
     Args:
         source: the data set's name in messages: its annotation file or folder.
         policy: "error" or "skip".
 
     Attributes:
-        counts: number of items by reason.
+        counts: number of bad items by reason.
+        remarks: number of remarks by what they say.
 
     Raises:
         ValueError: unknown policy.
@@ -68,7 +99,9 @@ class BadData:
         self.source = str(source)
         self.policy: BadDataPolicy = policy
         self.counts: Counter[Fault] = Counter()
+        self.remarks: Counter[Remark] = Counter()
         self._first: list[str] = []
+        self._first_remarks: dict[Remark, list[str]] = {}
 
     def report(self, fault: Fault, what: str) -> None:
         """Note one bad item.
@@ -81,12 +114,35 @@ class BadData:
         if len(self._first) < _LISTED:
             self._first.append(f"{fault}: {what}")
 
+    def remark(self, remark: Remark, what: str) -> None:
+        """Note something about one item that is used.
+
+        Args:
+            remark: what it is counted under.
+            what: the file or the place, and the value found.
+        """
+        self.remarks[remark] += 1
+        first = self._first_remarks.setdefault(remark, [])
+        if len(first) < _REMARKS_LISTED:
+            first.append(what)
+
+    def remarks_summary(self) -> str:
+        """Each remark with its count and the first items, one a line; empty where there is none."""
+        lines = []
+        for remark, count in self.remarks.most_common():
+            first = self._first_remarks[remark]
+            more = f"; and {count - len(first)} more" if count > len(first) else ""
+            lines.append(f"{self.source}: {count} x {remark}: {'; '.join(first)}{more}")
+        return "\n".join(lines)
+
     def finish(self) -> None:
-        """Call once when everything was looked at: raises under "error", logs one warning under "skip".
+        """Call once when everything was looked at: logs the remarks, and raises under "error", or logs under "skip".
 
         Raises:
             ValueError: the policy is "error" and something was reported; the message lists ten items, counts the rest.
         """
+        if self.remarks:
+            logger.warning("%s", self.remarks_summary())
         if not self.counts:
             return
         if self.policy == "error":

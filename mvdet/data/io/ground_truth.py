@@ -63,7 +63,8 @@ class GroundTruth:
 
     Attributes:
         source: the file, or "ground truth" where it came as a dict; for messages.
-        images: by id, in the json's order.
+        images: by id, in the json's order. Of a data set of pictures, ids from 2^63 on are the int64 of the same bits
+            here and in the objects, because they go through tensors; `CocoImage.id` is the json's.
         class_names: by category id, ascending. Two categories of one name get their ids into it: `apple (id 0)`.
         objects: in the json's order. Annotation ids are not kept: no metric needs them, and the COCO evaluators take an
             annotation with id 0 for "no match" and one of two with the same id for both.
@@ -124,8 +125,8 @@ class GroundTruth:
                 annotation["segmentation"] = item.segmentation
             annotations.append(annotation)
         images = [
-            {"id": image.id, "file_name": image.file_name, "width": image.width, "height": image.height}
-            for image in self.images.values()
+            {"id": key, "file_name": image.file_name, "width": image.width, "height": image.height}
+            for key, image in self.images.items()
         ]
         categories = [{"id": category_id, "name": name} for category_id, name in self.class_names.items()]
         return {"info": {}, "images": images, "annotations": annotations, "categories": categories}

@@ -1,6 +1,5 @@
 """Read and write masks: PNG files that hold a class number for every pixel."""
 
-import zlib
 from io import BytesIO
 from pathlib import Path
 
@@ -11,6 +10,7 @@ from PIL.PngImagePlugin import PngImageFile
 
 from mvdet.data.io.faults import Fault
 from mvdet.data.io.images import BadImageError
+from mvdet.data.io.listing import is_no_file
 
 IGNORE_INDEX = 255
 """The class number of pixels that count neither in the loss nor in the evaluation: VOC's borders, and padding."""
@@ -56,12 +56,14 @@ def read_mask(file: str | Path, num_classes: int) -> NDArray[np.uint8]:
     """
     try:
         data = Path(file).read_bytes()
-    except FileNotFoundError as error:
+    except OSError as error:
+        if not is_no_file(error):
+            raise
         raise BadImageError(Fault.MISSING_MASK, f"{file}: no such file") from error
     try:
         picture = PngImageFile(BytesIO(data))
         values = np.asarray(picture).astype(np.int64)
-    except (OSError, SyntaxError, ValueError, zlib.error) as error:
+    except Exception as error:  # a malformed field makes Pillow raise nearly anything
         raise BadImageError(Fault.UNREADABLE_MASK, f"{file}: not a PNG file that can be read: {error}") from error
     depth, colour_type = data[24], data[25]  # of the header, which is the first chunk
     if colour_type not in (_GREY, _PALETTE):

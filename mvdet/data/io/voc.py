@@ -1,164 +1,81 @@
-"""Read PASCAL VOC annotation files and image lists.
+"""PASCAL VOC folders: their image lists and files found, and written. `mvdet.data.io.voc_xml` reads annotations."""
 
-VOC counts pixels from 1 and includes the last one: xmin = 1 is the first column, xmin = xmax is one pixel wide.
-`VocObject.edges` turns that into pixel edges, xyxy from 0, which is what everything else in mvdet uses.
-"""
-
-import math
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Container, Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 from xml.etree import ElementTree
 
 import numpy as np
 
-from mvdet.data.io.boxes import Box, box_fault, clip_box
 from mvdet.data.io.contours import Instance, class_mask
-from mvdet.data.io.faults import Fault
 from mvdet.data.io.folders import link_or_copy
+from mvdet.data.io.images import IMAGE_SUFFIXES
+from mvdet.data.io.listing import visible_files
 from mvdet.data.io.masks import write_mask
+from mvdet.data.io.text import read_text
+
+_FLAGS = ("-1", "0", "1")  # in the lists of a class: without it, with difficult objects only, with it
+_NAME_SUFFIXES = (*IMAGE_SUFFIXES, ".xml")
 
 
-@dataclass(frozen=True)
-class VocObject:
-    """One `<object>`.
+def read_image_list(file: str | Path, known: Container[str] = ()) -> list[str]:
+    """Image names of a list in `ImageSets`, one a line; blank lines do not count.
 
-    Attributes:
-        name: the class, as written.
-        box: `(xmin, ymin, xmax, ymax)` as written: 1-based, the last pixel included.
-        difficult, truncated: as written; False where the file does not say.
-    """
+    A name may have spaces and folders, and be written with a suffix, with backslashes or with its whole path; the lists
+    of a class have -1, 0 or 1 behind it. Of these readings the first that is known counts.
 
-    name: str
-    box: Box
-    difficult: bool = False
-    truncated: bool = False
+    Args:
+        file: the list, in any encoding of `mvdet.data.io.text`.
+        known: the names that there are, relative and without suffixes.
 
-    @property
-    def edges(self) -> Box:
-        """The box as pixel edges `(x1, y1, x2, y2)` from 0; `x2 - x1` is the width."""
-        xmin, ymin, xmax, ymax = self.box
-        return xmin - 1, ymin - 1, xmax, ymax
-
-
-@dataclass(frozen=True)
-class VocAnnotation:
-    """One annotation file.
-
-    Attributes:
-        file: where it was read.
-        filename: of the image, as written; empty where the file does not say.
-        width: of the image in pixels, as written.
-        height: of the image in pixels, as written.
-        objects: in the file's order.
-    """
-
-    file: Path
-    filename: str
-    width: int
-    height: int
-    objects: tuple[VocObject, ...]
-
-    def usable_box(self, item: VocObject) -> Box | Fault:
-        """The part of an object's box inside the image, as pixel edges, or what makes the box unusable.
-
-        A box whose xmin equals its xmax, or ymin its ymax, has no area: by VOC's rule it would be one pixel wide, but
-        in real files it is a click that drew nothing.
-        """
-        xmin, ymin, xmax, ymax = item.box
-        if xmin >= xmax or ymin >= ymax:
-            return Fault.NO_AREA
-        return box_fault(item.edges, self.width, self.height) or clip_box(item.edges, self.width, self.height)
-
-
-def read_annotation(file: str | Path) -> VocAnnotation:
-    """Read one VOC XML file.
-
-    Values are returned as written; what to do with a box that has no area or leaves the image is the caller's choice.
+    Returns:
+        The names in the list's order; one that is listed twice is there twice.
 
     Raises:
         FileNotFoundError: no such file.
-        ValueError: not an annotation: the message names the file, the object (counted from 1) and what is wrong.
+        ValueError: not text, or the list is empty.
     """
-    file = Path(file)
-    try:
-        root = ElementTree.fromstring(file.read_bytes())
-    except ElementTree.ParseError as error:
-        raise ValueError(f"{file}: not well-formed XML: {error}") from error
-    if root.tag != "annotation":
-        raise ValueError(f"{file}: the outermost element must be <annotation>, got <{root.tag}>")
-    width, height = (_size(root, key, file) for key in ("width", "height"))
-    objects = tuple(_read_object(element, f"{file}: object {n}") for n, element in enumerate(root.findall("object"), 1))
-    return VocAnnotation(file, (root.findtext("filename") or "").strip(), width, height, objects)
-
-
-def read_image_list(file: str | Path) -> list[str]:
-    """Image names of a list in `ImageSets`: the first word of each line; blank lines do not count.
-
-    Raises:
-        FileNotFoundError: no such file.
-        ValueError: the list is empty or names an image twice.
-    """
-    file = Path(file)
-    names = [line.split()[0] for line in file.read_text(encoding="utf-8").splitlines() if line.strip()]
-    if not names:
+    lines = [line.strip() for line in read_text(file).splitlines() if line.strip()]
+    if not lines:
         raise ValueError(f"{file}: lists no image")
-    if len(set(names)) < len(names):
-        twice = sorted({name for name in names if names.count(name) > 1})
-        raise ValueError(f"{file}: lists images twice: {', '.join(twice)}")
-    return names
+    return [
+        next((name for name in _readings(line) if name in known), _without_suffix(_without_flag(line)))
+        for line in lines
+    ]
 
 
-def _read_object(element: ElementTree.Element, where: str) -> VocObject:
-    name = (element.findtext("name") or "").strip()
-    if not name:
-        raise ValueError(f"{where}: <name> is missing or empty")
-    xmin, ymin, xmax, ymax = (_number(element, f"bndbox/{key}", where) for key in ("xmin", "ymin", "xmax", "ymax"))
-    return VocObject(
-        name, (xmin, ymin, xmax, ymax), _flag(element, "difficult", where), _flag(element, "truncated", where)
-    )
+def _readings(line: str) -> Iterator[str]:
+    """What a line of a list may name, the most literal reading first."""
+    for text in (line, _without_flag(line), line.split()[0]):
+        path = text.replace("\\", "/").removeprefix("./")
+        for name in (path, _without_suffix(path)):
+            yield name
+            for folder in ("JPEGImages/", "Annotations/"):
+                if folder in name:
+                    yield name.rpartition(folder)[2]
 
 
-def _number(element: ElementTree.Element, path: str, where: str) -> float:
-    text = element.findtext(path)
-    if text is None:
-        raise ValueError(f"{where}: <{path}> is missing")
-    try:
-        value = float(text)
-    except ValueError as error:
-        raise ValueError(f"{where}: <{path}> must be a number, got {text!r}") from error
-    if not math.isfinite(value):
-        raise ValueError(f"{where}: <{path}> must be finite, got {text!r}")
-    return value
+def _without_flag(line: str) -> str:
+    name, _, flag = line.replace("\t", " ").rpartition(" ")
+    return name.rstrip() if flag in _FLAGS and name.strip() else line
 
 
-def _size(root: ElementTree.Element, key: str, file: Path) -> int:
-    value = _number(root, f"size/{key}", str(file))
-    if value < 1 or value != int(value):
-        raise ValueError(f"{file}: <size/{key}> must be a whole number of at least 1, got {value:g}")
-    return int(value)
-
-
-def _flag(element: ElementTree.Element, key: str, where: str) -> bool:
-    text = (element.findtext(key) or "0").strip()
-    if text not in ("0", "1"):
-        raise ValueError(f"{where}: <{key}> must be 0 or 1, got {text!r}")
-    return text == "1"
+def _without_suffix(name: str) -> str:
+    stem, dot, suffix = name.rpartition(".")
+    return stem if f"{dot}{suffix}".lower() in _NAME_SUFFIXES else name
 
 
 class ImageSet(NamedTuple):
-    """One image list: its year folder, the names on it, and the list itself."""
+    """One image list: its year folder, and the list itself."""
 
     folder: Path
-    names: tuple[str, ...]
     file: Path
 
 
 def find_image_sets(
     root: str | Path, split: str | None, image_sets: Sequence[tuple[str, str]] | None, folders: Sequence[str]
 ) -> list[ImageSet]:
-    """The image lists that are asked for, read.
+    """The image lists that are asked for.
 
     Args:
         root: a VOC folder; with `image_sets`, one that holds such folders itself or in `VOCdevkit`.
@@ -168,27 +85,28 @@ def find_image_sets(
 
     Raises:
         FileNotFoundError: no such folder or list.
-        ValueError: neither or both of `split` and `image_sets`; a list is malformed.
+        ValueError: neither or both of `split` and `image_sets`.
     """
     root = Path(root).expanduser()
     if (split is None) == (image_sets is None):
         raise ValueError(f"give either split or image_sets, got {split!r} and {image_sets!r}")
     if image_sets is None:
         assert split is not None
-        return [_read_image_set(_voc_folder([root], folders), split, folders[-1])]
+        return [_image_set(_voc_folder([root], folders), split, folders[-1])]
     if not image_sets:
         raise ValueError("image_sets must name one list at least, got none")
     return [
-        _read_image_set(_voc_folder([root / year, root / "VOCdevkit" / year], folders), name, folders[-1])
+        _image_set(_voc_folder([root / year, root / "VOCdevkit" / year], folders), name, folders[-1])
         for year, name in image_sets
     ]
 
 
 def image_files(folder: Path) -> dict[str, str]:
-    """File names by stem; `.jpg`, VOC's own, before others of the same stem."""
+    """Files by name without suffix, both relative to the folder; `.jpg`, VOC's own, before others of the same name."""
     files: dict[str, str] = {}
-    for path in sorted(folder.iterdir(), key=lambda path: (path.suffix != ".jpg", path.name)):
-        files.setdefault(path.stem, path.name)
+    paths = (path.relative_to(folder) for path in visible_files(folder, IMAGE_SUFFIXES))
+    for path in sorted(paths, key=lambda path: (path.suffix != ".jpg", path)):
+        files.setdefault(path.with_suffix("").as_posix(), path.as_posix())
     return files
 
 
@@ -204,12 +122,12 @@ def _voc_folder(candidates: Sequence[Path], wanted: Sequence[str]) -> Path:
     raise FileNotFoundError(f"no VOC data: {'; '.join(lines)}{hint}")
 
 
-def _read_image_set(folder: Path, split: str, lists: str) -> ImageSet:
+def _image_set(folder: Path, split: str, lists: str) -> ImageSet:
     file = folder / lists / f"{split}.txt"
     if not file.is_file():
         there = ", ".join(sorted(path.stem for path in file.parent.glob("*.txt"))) or "none"
         raise FileNotFoundError(f"{file}: no such image list; there are {there}")
-    return ImageSet(folder, tuple(read_image_list(file)), file)
+    return ImageSet(folder, file)
 
 
 class VocFolder:

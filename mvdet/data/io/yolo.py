@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 from mvdet.data.io.boxes import Box
 from mvdet.data.io.contours import Mask, join_contours, thin_contour, trace_contours
+from mvdet.data.io.listing import is_file
 from mvdet.data.io.text import read_text
 
 _TOLERANCE = 0.01  # that shares may be beyond 0 and 1: what rounding and sloppy clipping leave
@@ -28,7 +29,7 @@ def label_file(image: Path) -> Path:
         parts[places[-1]] = "labels"
     mirrored = Path(*parts).with_suffix(".txt")
     beside = image.with_suffix(".txt")
-    return beside if not mirrored.is_file() and beside.is_file() else mirrored
+    return beside if not is_file(mirrored) and is_file(beside) else mirrored
 
 
 def read_labels(file: Path) -> list[LabelRow]:

@@ -23,7 +23,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image as PilImage
 
-from mvdet.data.io.coco_json import CocoAnnotations
+from mvdet.data.io.coco_writer import CocoAnnotations
 from mvdet.data.io.contours import Image, Instance, class_mask
 from mvdet.data.io.folders import build_dataset
 from mvdet.data.io.voc import VocFolder

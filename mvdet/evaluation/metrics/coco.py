@@ -8,7 +8,7 @@ import gc
 import importlib
 import io
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from importlib.metadata import version
 from typing import Any, Literal, NamedTuple, get_args
@@ -132,6 +132,7 @@ def evaluate_coco(
         if iou_type == "segm" and truth.mask_fault is not None:
             raise ValueError(truth.mask_fault)
         objects = truth.as_coco(masks=iou_type == "segm")
+        _renumber(objects, detections)
         stats, precision = _run(backend, iou_type, objects, objects | {"annotations": detections})
     counts = Counter(item.category_id for item in truth.objects if not item.crowd)
     per_class, curves = {}, {}
@@ -154,6 +155,19 @@ def evaluate_coco(
         backend_version=version(backend),
         curves=curves,
     )
+
+
+def _renumber(truth: dict[str, Any], detections: Sequence[dict[str, Any]]) -> None:
+    """Number images and categories by their ids' order, in place, where the backends' int64 does not hold one."""
+    for lists, key in (("images", "image_id"), ("categories", "category_id")):
+        ids = [entry["id"] for entry in truth[lists]]
+        if all(-(1 << 63) <= one < 1 << 63 for one in ids):
+            continue
+        numbers = {one: n for n, one in enumerate(sorted(ids), start=1)}
+        for entry in truth[lists]:
+            entry["id"] = numbers[entry["id"]]
+        for entry in (*truth["annotations"], *detections):
+            entry[key] = numbers[entry[key]]
 
 
 @contextlib.contextmanager

@@ -2,8 +2,8 @@
 
 After `VOCevaldet.m` of the VOC development kits (VOC2007 and VOC2012). One thing differs: the kit's boxes name their
 first and last pixel, so it adds 1 to every width; ours are pixel edges, where the width is the difference. A VOC box
-`(xmin, ymin, xmax, ymax)` is `(xmin - 1, ymin - 1, xmax, ymax)` in edges (`mvdet.data.io.voc.VocObject.edges`), and on
-such boxes both give the same IoU.
+`(xmin, ymin, xmax, ymax)` is `(xmin - 1, ymin - 1, xmax, ymax)` in edges (`mvdet.data.io.voc_xml.VocObject.edges`), and
+on such boxes both give the same IoU.
 """
 
 from collections import defaultdict

@@ -80,7 +80,8 @@ def predict(
                                       masks/NAME/000000.png, ... by frame
 
     Pictures are turned upright by their EXIF orientation, as viewers do: the model sees them so, the copies are
-    written so, and `width`, `height` and `box` (xyxy, pixels) in the json count so. (Data sets are read as stored.)
+    written so, and `width`, `height` and `box` (xyxy, pixels) in the json count so. (So do data sets, see
+    `mvdet.data.io.orientation`.)
     A frame's `time` is its index divided by the frame rate, in seconds. Files of these names are overwritten, others
     stay. A file that cannot be read is noted, in the json too, and the rest goes on.
 
@@ -135,7 +136,7 @@ def _read(files: Sequence[Path], problems: dict[Path, str]) -> Iterator[_Picture
                 for index, frame in enumerate(reader):
                     yield _Picture(file, frame, index, reader.fps)
             else:
-                yield _Picture(file, read_image(file, upright=True))
+                yield _Picture(file, read_image(file))
         except (BadImageError, BadVideoError, OSError) as error:
             problems[file] = str(error)
 

@@ -13,10 +13,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mvdet.data.io.images import IMAGE_SUFFIXES
+from mvdet.data.io.listing import is_hidden, visible_files
 
 VIDEO_SUFFIXES = (".avi", ".m4v", ".mkv", ".mov", ".mp4", ".mpeg", ".mpg", ".webm", ".wmv")
 """The suffixes of files that are taken for videos; everything else that is named is opened as an image."""
 
+_SUFFIXES = (*IMAGE_SUFFIXES, *VIDEO_SUFFIXES)
 _WRITTEN_AS_THEY_ARE = (".jpeg", ".jpg", ".png", ".webp")
 
 
@@ -40,16 +42,15 @@ def find_files(sources: Iterable[str | Path], *, output: Path) -> list[Path]:
     for source in sources:
         path = Path(source).expanduser()
         if path.is_dir():
-            files = [file for file in _in_folder(path) if not _is_inside(file, output, path)]
+            files = [file for file in visible_files(path, _SUFFIXES) if not _is_inside(file, output, path)]
         elif path.exists():
             files = [path]
         elif glob.has_magic(str(source)):
-            anchor = Path(path.anchor)  # Path.glob takes relative patterns only
-            files = sorted(file for file in anchor.glob(str(path.relative_to(anchor))) if _is_picture(file))
+            files = _of_pattern(path)
         else:
             raise FileNotFoundError(f"source not found: {source}")
         if not files:
-            allowed = ", ".join((*IMAGE_SUFFIXES, *VIDEO_SUFFIXES))
+            allowed = ", ".join(_SUFFIXES)
             raise FileNotFoundError(f"{source}: no image and no video; looked for files ending in {allowed}")
         for file in files:
             found.setdefault(str(_absolute(file)), file)
@@ -112,13 +113,15 @@ def _absolute(file: Path) -> Path:
     return Path(os.path.normpath(file.absolute()))
 
 
-def _in_folder(folder: Path) -> list[Path]:
-    files = (path for path in folder.rglob("*") if _is_picture(path))
-    return sorted(file for file in files if not any(part.startswith(".") for part in file.relative_to(folder).parts))
+def _of_pattern(pattern: Path) -> list[Path]:
+    anchor = Path(pattern.anchor)  # Path.glob takes relative patterns only
+    fixed = next(n for n, part in enumerate(pattern.parts) if glob.has_magic(part))
+    files = (file for file in anchor.glob(str(pattern.relative_to(anchor))) if _is_picture(file))
+    return sorted(file for file in files if not is_hidden(PurePath(*file.parts[fixed:])))
 
 
 def _is_picture(path: Path) -> bool:
-    return path.suffix.lower() in (*IMAGE_SUFFIXES, *VIDEO_SUFFIXES) and path.is_file()
+    return path.suffix.lower() in _SUFFIXES and path.is_file()
 
 
 def _is_inside(file: Path, output: Path, folder: Path) -> bool:

@@ -90,4 +90,4 @@ def _write_mistakes(folder: Path, found: Sequence[ClassifiedImage], class_names:
 
 
 def _draw(axes: Axes, file: str) -> None:
-    axes.imshow(read_image(file, upright=True), interpolation="bilinear")
+    axes.imshow(read_image(file), interpolation="bilinear")

@@ -1,7 +1,8 @@
 """Everything the evaluation of a detector leaves behind, in one folder, and the table for the terminal."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from mvdet.data.datasets.detection import DetectionDataset
 from mvdet.data.datasets.voc import VocDetection
@@ -53,7 +54,8 @@ def write_report(
     entries = read_results(results) if isinstance(results, str | Path) else results
     matching = match_detections(truth, entries, score_threshold=score_threshold, iou_type=metrics.iou_type)
     output.mkdir(parents=True, exist_ok=True)
-    write_results(output / "results.json", entries)
+    ids = {key: image.id for key, image in truth.images.items() if key != image.id}  # as tensors hold them: the json's
+    write_results(output / "results.json", [_as_annotated(entry, ids) for entry in entries] if ids else entries)
     write_json(output / "metrics.json", metrics.as_dict())
     plot_precision_recall(output / "precision_recall.png", metrics)
     plot_confusion_matrix(
@@ -64,6 +66,10 @@ def write_report(
     )
     if images is not None:
         write_mistakes(output / "mistakes", matching, images)
+
+
+def _as_annotated(entry: Mapping[str, Any], ids: Mapping[int, int]) -> dict[str, Any]:
+    return {**entry, "image_id": ids.get(entry["image_id"], entry["image_id"])}
 
 
 def evaluate_results_file(
@@ -118,7 +124,7 @@ def report_on_dataset(
     truth = dataset.ground_truth()
     coco = evaluate_coco(truth, results, backend=backend)
     voc = evaluate_voc(truth, results) if isinstance(dataset, VocDetection) else None
-    files = {record.image_id: Path(record.file) for record in dataset.records}
+    files = {truth.images[record.image_id].id: Path(record.file) for record in dataset.records}
     write_report(output, truth, results, coco, images=lambda image: files[image.id], score_threshold=score_threshold)
     if voc is not None:
         write_json(output / "voc_metrics.json", voc.as_dict())

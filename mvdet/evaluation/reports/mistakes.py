@@ -173,7 +173,7 @@ def _view(boxes: list[Box], width: int, height: int) -> tuple[int, int, int, int
 
 
 def _read_image(images: ImageSource, ground_truth: GroundTruth, image_id: int) -> NDArray[np.uint8]:
-    """[H, W, 3] RGB, as stored: annotations do not follow an EXIF rotation."""
+    """[H, W, 3] RGB, as the ground truth counts its pixels."""
     record = ground_truth.images[image_id]
     if isinstance(images, Path):
         if not record.file_name:
@@ -184,7 +184,8 @@ def _read_image(images: ImageSource, ground_truth: GroundTruth, image_id: int) -
     if not file.is_file():
         raise FileNotFoundError(f"{file}: no such file")
     try:
-        picture = read_image(file)
+        annotated = None if record.width is None or record.height is None else (record.width, record.height)
+        picture = read_image(file, annotated)
     except BadImageError as error:
         raise ValueError(str(error)) from error
     height, width = picture.shape[:2]

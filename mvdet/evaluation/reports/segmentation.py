@@ -12,7 +12,7 @@ import torch
 from matplotlib.axes import Axes
 
 from mvdet.data.datasets.segmentation import MaskRecord, SegmentationDataset
-from mvdet.data.io.images import read_image
+from mvdet.data.io.images import image_size, read_image
 from mvdet.data.io.masks import IGNORE_INDEX, read_mask, write_mask
 from mvdet.evaluation.metrics.segmentation import SegmentationMetrics, confusion_matrix, segmentation_metrics
 from mvdet.evaluation.predict.drawing import draw_lines, draw_mask, legend_lines
@@ -128,7 +128,7 @@ def _write_worst(folder: Path, judged: Sequence[_Judged], names: Sequence[str], 
 
 def _draw(axes: Axes, *, one: _Judged, class_names: Sequence[str], mask: str | None = None) -> None:
     """The picture, under a mask where one is given."""
-    picture = read_image(one.record.file)
+    picture = read_image(one.record.file, image_size(one.record.mask_file))
     height, width, _ = picture.shape
     scale = min(1.0, _THUMBNAIL / max(height, width))
     size = max(1, round(width * scale)), max(1, round(height * scale))  # OpenCV's order

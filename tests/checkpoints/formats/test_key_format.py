@@ -5,21 +5,27 @@ import torch
 
 from mvdet import create_model, list_backbones
 from mvdet.backbones import VARIANTS
+from mvdet.checkpoints.convert import STEM
 from mvdet.checkpoints.formats import FORMATS
 from mvdet.checkpoints.formats.key_format import KeyFormat, Row
 from mvdet.checkpoints.formats.transformers import TRANSFORMERS
 from mvdet.checkpoints.identify import find_task
 
 FOREIGN = [name for name, key_format in FORMATS.items() if key_format.rows]
+NETWORKS = [
+    (source, name)
+    for source in FOREIGN
+    for name in list_backbones()
+    if VARIANTS[name].version in FORMATS[source].versions
+]
 
 
-@pytest.mark.parametrize("name", list_backbones())
-@pytest.mark.parametrize("source", FOREIGN)
-def test_tables_are_their_own_inverse(name: str, source: str) -> None:
+@pytest.mark.parametrize(("source", "name"), NETWORKS)
+def test_tables_are_their_own_inverse(source: str, name: str) -> None:
     with torch.device("meta"):
         weights = create_model(name).state_dict()
     written = FORMATS[source].write(weights, VARIANTS[name], find_task(weights))
-    assert not set(written) & set(weights)
+    assert set(written) & set(weights) <= {STEM}  # which mmpretrain calls what we do
     read, leftovers = FORMATS[source].read(written)
     assert (read.keys(), leftovers) == (weights.keys(), [])
 
@@ -31,7 +37,7 @@ def test_no_row_is_dead(source: str) -> None:
 
     def written(rows: list[Row]) -> list[set[str] | None]:
         key_format, keys = replace(FORMATS[source], rows=tuple(rows)), []
-        for name in ("mobilevit_xxs", "mobilevitv2_050"):
+        for name in [name for name in ("mobilevit_xxs", "mobilevitv2_050") if (source, name) in NETWORKS]:
             with torch.device("meta"):
                 weights = create_model(name).state_dict()
             try:

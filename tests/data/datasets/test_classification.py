@@ -142,7 +142,9 @@ def test_broken_files_and_folders_are_named(root: Path, tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError, match=r"no folder .*nowhere; images lie in .*nowhere/CLASS/"):
         ClassificationDataset(tmp_path / "nowhere", transform=eval_transform)
     (root / "c").mkdir()
-    with pytest.raises(FileNotFoundError, match="Found no valid file for the classes c"):
+    with pytest.raises(
+        FileNotFoundError, match=r"no image in the folders of the classes c; looked for files ending in \.avif"
+    ):
         ClassificationDataset(root, transform=eval_transform)
 
 
@@ -151,3 +153,14 @@ def test_the_global_generators_are_left_alone(root: Path) -> None:
     states = random.getstate(), np.random.get_state()[1].tolist()
     dataset[0]
     assert (random.getstate(), np.random.get_state()[1].tolist()) == states
+
+
+def test_hidden_folders_and_files_are_not_there(root: Path) -> None:
+    before = ClassificationDataset(root, transform=eval_transform)
+    for folder in (".ipynb_checkpoints", "__MACOSX", "a/.ipynb_checkpoints", "a/__MACOSX"):
+        (root / folder).mkdir()
+        (root / folder / "0.jpg").write_bytes(b"no picture")
+    (root / "a/._0.jpg").write_bytes(b"no picture")
+    dataset = ClassificationDataset(root, transform=eval_transform, on_bad_data="error")
+    assert dataset.class_names == before.class_names
+    assert dataset.records == before.records

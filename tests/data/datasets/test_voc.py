@@ -8,7 +8,7 @@ from PIL import Image
 
 from mvdet.class_names import VOC_CLASSES
 from mvdet.data.datasets.voc import VocDetection
-from mvdet.data.io.faults import Fault
+from mvdet.data.io.faults import Fault, Remark
 from mvdet.data.transforms.detection import train_transform
 
 Item = tuple[str, tuple[float, float, float, float], int]
@@ -25,6 +25,8 @@ def write(folder: Path, content: dict[str, list[Item]] = PLAIN, split: str = "tr
     for name in ("JPEGImages", "Annotations", "ImageSets/Main"):
         (folder / name).mkdir(parents=True, exist_ok=True)
     for name, objects in content.items():
+        for kind in ("JPEGImages", "Annotations"):
+            (folder / kind / name).parent.mkdir(exist_ok=True)
         Image.new("RGB", (64, 48)).save(folder / f"JPEGImages/{name}.jpg")
         xml = "".join(
             f"<object><name>{label}</name><difficult>{difficult}</difficult><bndbox>"
@@ -140,18 +142,67 @@ def test_images_of_another_size_or_cut_short(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "xml",
+    ("xml", "fault", "left"),
     [
-        "<annotation>",
-        "<annotation></annotation>",
-        "<annotation><size><width>64</width><height>48</height></size><object><name>cat</name><bndbox><xmin>nan</xmin>"
-        "<ymin>1</ymin><xmax>2</xmax><ymax>3</ymax></bndbox></object></annotation>",
+        ("<annotation>", Fault.UNREADABLE_ANNOTATION, ["one", "three"]),
+        ("", Fault.UNREADABLE_ANNOTATION, ["one", "three"]),
+        ("<html/>", Fault.UNREADABLE_ANNOTATION, ["one", "three"]),
+        ("<annotation><object><name>cat</name></object></annotation>", Fault.NOT_A_BOX, ["one", "two", "three"]),
+        ("<annotation><object/></annotation>", Fault.NO_NAME, ["one", "two", "three"]),
     ],
 )
-def test_annotations_that_cannot_be_read_are_always_an_error(tmp_path: Path, xml: str) -> None:
-    (write(tmp_path) / "Annotations/two.xml").write_text(xml)
-    with pytest.raises(ValueError, match=r"two.xml: "):
-        load(tmp_path, on_bad_data="skip")
+@pytest.mark.parametrize("names", [("cat", "dog"), None])
+def test_an_annotation_that_cannot_be_used_is_one_bad_item(
+    tmp_path: Path, xml: str, fault: Fault, left: list[str], names: tuple[str, ...] | None
+) -> None:
+    file = write(tmp_path) / "Annotations/two.xml"
+    file.write_text(xml)
+    with pytest.raises(ValueError, match=rf"{fault}: .*{re.escape(str(file))}: .*\n.*--on-bad-data skip"):
+        load(tmp_path, on_bad_data="error", class_names=names)
+    dataset = load(tmp_path, class_names=names)
+    assert dataset.bad_data.counts == {fault: 1}
+    assert [Path(record.file).stem for record in dataset.records] == left
+
+
+@pytest.mark.parametrize("policy", ["error", "skip"])
+def test_what_is_read_with_a_remark(tmp_path: Path, policy: str, caplog: pytest.LogCaptureFixture) -> None:
+    box = "<bndbox><xmin>1</xmin><ymin>1</ymin><xmax>9</xmax><ymax>9</ymax></bndbox>"
+    thing = (
+        f"<object><name>cat</name><truncated>Unspecified</truncated><difficult>Unspecified</difficult>{box}</object>"
+    )
+    (write(tmp_path) / "Annotations/two.xml").write_text(
+        f"<annotation><size><width>0</width><height>0</height></size>{thing}</annotation>"
+    )
+    with caplog.at_level(logging.WARNING):
+        dataset = load(tmp_path, on_bad_data=policy)
+    assert dataset.bad_data.remarks == {Remark.UNSAID_SIZE: 1, Remark.UNKNOWN_DIFFICULT: 1}
+    assert (dataset.records[1].width, dataset.records[1].height) == (64, 48)
+    assert dataset[1][1]["boxes"].tolist() == [[0, 0, 9, 9]]
+    assert f"1 x {Remark.UNSAID_SIZE}: {tmp_path}/Annotations/two.xml: 64 x 48" in caplog.text
+    (tmp_path / "JPEGImages/two.jpg").write_bytes(b"no picture")
+    assert load(tmp_path).bad_data.counts == {Fault.UNREADABLE_IMAGE: 1}
+
+
+def test_lists_as_people_have_them(tmp_path: Path) -> None:
+    write(tmp_path, {"img 1": PLAIN["one"], "sub/b": PLAIN["three"]} | PLAIN)
+    lines = ["img 1  -1", "sub\\b.jpg", "one", "JPEGImages/two.jpg", "one", "none 1", "x" * 300]
+    (tmp_path / "ImageSets/Main/train.txt").write_bytes("\r\n".join(lines).encode("utf-8-sig"))
+    dataset = load(tmp_path)
+    folder = tmp_path / "JPEGImages"
+    files = [Path(record.file).relative_to(folder).as_posix() for record in dataset.records]
+    assert files == ["img 1.jpg", "sub/b.jpg", "one.jpg", "two.jpg"]
+    assert dataset.bad_data.counts == {Fault.DUPLICATE_ID: 1, Fault.MISSING_ANNOTATION: 2}
+
+
+def test_hidden_files_are_not_there(tmp_path: Path) -> None:
+    write(tmp_path)
+    for folder in ("JPEGImages", "Annotations"):
+        for name in (f"{folder}/.ipynb_checkpoints", f"{folder}/__MACOSX"):
+            (tmp_path / name).mkdir()
+            for file in ("one.jpg", "one.xml", "._two.xml", "four.xml"):
+                (tmp_path / name / file).write_text("<annotation><object><name>ghost</name></object></annotation>")
+    dataset = load(tmp_path, class_names=None, on_bad_data="error")
+    assert dataset.class_names == ("cat", "dog")
 
 
 def test_other_image_formats(tmp_path: Path) -> None:

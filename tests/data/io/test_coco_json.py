@@ -1,16 +1,12 @@
 import json
+import re
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
 
-from mvdet.data.io.coco_json import CocoAnnotations, read_ground_truth, without_group
-from mvdet.data.io.coco_masks import mask_polygons
-from mvdet.data.io.contours import Instance, mask_box
+from mvdet.data.io.coco_json import read_ground_truth, read_json, without_group
 from mvdet.data.io.faults import BadData, Fault
-
-coco_api = pytest.importorskip("pycocotools.coco")
 
 Json = dict[str, Any]
 
@@ -54,7 +50,7 @@ def test_what_is_read(truth: Json) -> None:
         (("images", 0, "width"), 0, r"images\[0\]: width must be a whole number of at least 1, got 0"),
         (("categories", 2, "id"), 3, r"categories\[2\]: id 3 occurs twice"),
         (("categories", 2, "name"), "", r"categories\[2\]: name must be a text, got ''"),
-        (("annotations", 3), 7, r"annotations\[3\] must be an object, got int"),
+        (("annotations", 3), 7, r"annotations\[3\]: must be an object, got int"),
         (("annotations", 3, "image_id"), 77, r"annotations\[3\] \(id 4\): image_id 77 is not among the 3 images"),
         (("annotations", 3, "image_id"), True, "image_id must be a whole number, got True"),
         (("annotations", 3, "category_id"), 1, r"\(id 4\): category_id 1 is not among the categories, 3, 7, 90"),
@@ -125,51 +121,68 @@ def test_data_sets_report_items_and_leave_them_out(truth: Json) -> None:
 
 
 @pytest.mark.parametrize(
-    ("key", "name"), [("images", "file_name"), ("images", "width"), ("images", "height"), ("annotations", "id")]
+    ("path", "value", "fault", "problem"),
+    [
+        (("images", 1), 7, Fault.BAD_IMAGE, r"images\[1\]: must be an object, got int"),
+        (("images", 1, "id"), "2", Fault.BAD_IMAGE, r"images\[1\]: id must be a whole number, got '2'"),
+        (("images", 1, "id"), 2**64, Fault.BAD_IMAGE, r"image 18446744073709551616 \(2.png\): id must be from "),
+        (("images", 1, "width"), "200", Fault.BAD_IMAGE, r"image 2 \(2.png\): width must be a whole .* got '200'"),
+        (("images", 1, "height"), 0, Fault.BAD_IMAGE, r"image 2 \(2.png\): height must be a whole number .* got 0"),
+        (("images", 1, "height"), None, Fault.BAD_IMAGE, r"image 2 \(2.png\): height must be .* got None"),
+        (("images", 1, "file_name"), None, Fault.BAD_IMAGE, r"image 2 \(None\): file_name must be a text, got None"),
+        (("images", 1, "file_name"), " ", Fault.BAD_IMAGE, "file_name must be a text, got ' '"),
+        (("categories", 1), [], Fault.BAD_CATEGORY, r"categories\[1\]: must be an object, got a list"),
+        (("categories", 2, "id"), "90", Fault.BAD_CATEGORY, r"categories\[2\]: id must be a whole number, got '90'"),
+        (("categories", 2, "id"), 3, Fault.DUPLICATE_ID, r"categories\[2\]: id 3 occurs twice"),
+        (("categories", 2, "name"), None, Fault.BAD_CATEGORY, r"categories\[2\]: name must be a text, got None"),
+        (("annotations", 0), None, Fault.BAD_ID, r"annotations\[0\]: must be an object, got null"),
+        (("annotations", 0, "image_id"), "5", Fault.BAD_ID, r"annotations\[0\]: image_id must be a whole .* got '5'"),
+        (("annotations", 0, "category_id"), "3", Fault.BAD_ID, r"annotation 1 of image 5 \(5.png\): category_id must"),
+        (("annotations", 0, "bbox"), None, Fault.NOT_A_BOX, "bbox must be 4 finite numbers"),
+        (("annotations", 0, "bbox"), ["1", "2", "3", "4"], Fault.NOT_A_BOX, "bbox must be 4 finite numbers"),
+        (("annotations", 0, "bbox"), [1, 2, 10**400, 4], Fault.NOT_A_BOX, "bbox must be 4 finite numbers"),
+        (("annotations", 0, "bbox"), [50, 50, 10, -40], Fault.NO_AREA, "width and height of 0 or more"),
+        (("annotations", 0, "area"), "1600", Fault.BAD_AREA, "area must be a number of 0 or more, got '1600'"),
+    ],
 )
-def test_data_sets_need_more_than_metrics(truth: Json, key: str, name: str) -> None:
-    del truth[key][1][name]
-    assert len(read_ground_truth(truth).objects) == 4
-    with pytest.raises(ValueError, match=rf"{key}\[1\].*: {name} must be .*, got None"):
-        read_ground_truth(truth, BadData("set", "skip"))
+def test_a_broken_entry_is_one_bad_item(
+    truth: Json, path: tuple[Any, ...], value: Any, fault: Fault, problem: str
+) -> None:
+    parent: Any = truth
+    for key in path[:-1]:
+        parent = parent[key]
+    parent[path[-1]] = value
+    bad_data = BadData("set", "skip")
+    read = read_ground_truth(truth, bad_data)
+    expected = {fault: 1}
+    if path[:1] == ("categories",) and path[1] == 1:  # with the objects of that category
+        expected[Fault.UNKNOWN_CATEGORY] = 1
+    if path == ("images", 1, "id") or path == ("images", 1):
+        expected[Fault.UNKNOWN_IMAGE] = 2
+    assert bad_data.counts == expected
+    assert len(read.objects) == 4 - (path[0] == "annotations") - 2 * (path[:2] == ("images", 1)) - (
+        path[:2] == ("categories", 1)
+    )
+    assert re.search(rf"{fault}: .*{problem}", bad_data.summary())
 
 
-# Writing
+def test_what_nothing_uses_is_not_judged(truth: Json) -> None:
+    truth["annotations"][0] |= {"id": None, "area": None, "iscrowd": None, "segmentation": "nonsense"}
+    truth |= {"info": 7, "licenses": None}
+    bad_data = BadData("set", "error")
+    read = read_ground_truth(truth, bad_data)
+    assert not bad_data.counts
+    assert (read.objects[0].area, read.objects[0].crowd) == (1600, False)
 
 
-def test_pycocotools_gets_back_exact_masks(tmp_path: Path) -> None:
-    height, width = 40, 61
-    ring = np.zeros((height, width), dtype=bool)
-    ring[2:20, 3:30] = True
-    ring[8:12, 10:20] = False  # a hole,
-    ring[30:40, 50:61] = True  # a second piece that reaches the corner,
-    ring[29, 49] = True  # and a pixel that touches it diagonally
-    noise = (np.random.default_rng(0).random((height, width)) < 0.4) & ~ring
-    coco = CocoAnnotations(("ring", "noise"), "test")
-    coco.add(7, "a.jpg", width, height, [Instance(1, noise, mask_box(noise)), Instance(0, ring, mask_box(ring))])
-    coco.add(8, "b.jpg", 10, 10, [])
-    coco.write(tmp_path / "a.json")
-
-    read = coco_api.COCO(str(tmp_path / "a.json"))
-    assert read.getImgIds() == [7, 8]
-    assert {category["id"]: category["name"] for category in read.loadCats(read.getCatIds())} == {1: "ring", 2: "noise"}
-    annotations = read.loadAnns(read.getAnnIds(imgIds=7))
-    for annotation, mask, category in zip(annotations, (noise, ring), (2, 1), strict=True):
-        assert np.array_equal(read.annToMask(annotation).astype(bool), mask)
-        assert annotation["category_id"] == category
-        assert annotation["area"] == mask.sum()
-        x, y, w, h = annotation["bbox"]
-        assert (x, y, x + w, y + h) == mask_box(mask)
-    assert len(mask_polygons(ring)) == 3
-
-
-def test_what_does_not_fit_is_refused() -> None:
-    mask = np.ones((4, 6), dtype=bool)
-    coco = CocoAnnotations(("a",), "test")
-    with pytest.raises(ValueError, match=r"x.jpg.*\(4, 6\).*\(6, 4\)"):
-        coco.add(1, "x.jpg", 4, 6, [Instance(0, mask, mask_box(mask))])
-    with pytest.raises(ValueError, match=r"x.jpg: label 1, allowed are 0 to 0"):
-        coco.add(1, "x.jpg", 6, 4, [Instance(1, mask, mask_box(mask))])
+@pytest.mark.parametrize("key", ["images", "categories"])
+def test_nothing_usable_in_a_list(truth: Json, tmp_path: Path, key: str) -> None:
+    for entry in truth[key]:
+        entry["id"] = str(entry["id"])
+    file = tmp_path / "a.json"
+    file.write_text(json.dumps(truth))
+    with pytest.raises(ValueError, match=rf"a\.json: no entry of '{key}' can be used; .*left out 3 bad items"):
+        read_ground_truth(file, BadData(file, "skip"))
 
 
 GROUP = [{"id": 0, "name": "pets", "supercategory": "none"}, {"id": 1, "name": "cat", "supercategory": "pets"}]
@@ -184,6 +197,7 @@ GROUP = [{"id": 0, "name": "pets", "supercategory": "none"}, {"id": 1, "name": "
         (GROUP, [0, 1], [0, 1]),  # it has objects
         ([*GROUP, {"id": 2, "name": "car", "supercategory": "things"}], [1], [0, 1, 2]),  # not everybody's group
         ([GROUP[0], {"id": 1, "name": "cat"}], [1], [0, 1]),
+        ([{"id": 0, "supercategory": "none"}, {"id": 1, "name": "cat"}], [1], [0, 1]),
         (GROUP[:1], [], [0]),
         (
             [{"id": 1, "name": "cat", "supercategory": "cat"}, {"id": 2, "name": "dog", "supercategory": "cat"}],
@@ -196,6 +210,46 @@ def test_a_category_that_names_the_group(
     categories: list[dict[str, Any]], used: list[int], kept: list[int], caplog: pytest.LogCaptureFixture
 ) -> None:
     annotations = [{"category_id": number} for number in used]
-    assert [entry["id"] for entry in without_group(categories, annotations, "a.json")] == kept
+    assert [entry["id"] for entry in without_group(categories, [*annotations, None], "a.json")] == kept
     dropped = len(kept) < len(categories)
     assert ("a.json: category 0" in caplog.text) == dropped
+    no_categories = [None, {"id": "x"}]
+    assert without_group([*no_categories, *categories], annotations, "a.json")[:2] == no_categories
+
+
+@pytest.mark.parametrize("image_id", [2**63 - 1, 2**63, 2**64 - 1, -(2**63), -1])
+def test_large_image_ids(truth: Json, image_id: int) -> None:
+    truth["images"][0]["id"] = image_id
+    for entry in truth["annotations"][:2]:
+        entry["image_id"] = image_id
+    read = read_ground_truth(truth, BadData("set", "error"))
+    key = next(iter(read.images))
+    assert -(2**63) <= key < 2**63
+    assert key % 2**64 == image_id % 2**64
+    assert read.images[key].id == image_id
+    assert [item.image_id for item in read.objects] == [key, key, 2, 2]
+    assert read_ground_truth(truth).images[image_id].id == image_id
+
+
+def test_ids_that_are_one_as_int64(truth: Json) -> None:
+    truth["images"][0]["id"], truth["images"][1]["id"] = -1, 2**64 - 1
+    bad_data = BadData("set", "skip")
+    read = read_ground_truth(truth, bad_data)
+    assert bad_data.counts == {Fault.DUPLICATE_ID: 1, Fault.UNKNOWN_IMAGE: 4}
+    assert [image.id for image in read.images.values()] == [-1, 9]
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "utf-16-le", "utf-32", "gb18030"])
+def test_encodings(truth: Json, tmp_path: Path, encoding: str) -> None:
+    truth["categories"][0]["name"] = "红灯"
+    file = tmp_path / "a.json"
+    file.write_bytes(json.dumps(truth, ensure_ascii=False).encode(encoding))
+    assert read_json(file) == truth
+    assert read_ground_truth(file).class_names[7] == "红灯"
+
+
+def test_lists_in_lists(tmp_path: Path) -> None:
+    file = tmp_path / "a.json"
+    file.write_text("[" * 100_000)
+    with pytest.raises(ValueError, match=r"a\.json: not json that can be read: too many lists in lists"):
+        read_json(file)

@@ -6,8 +6,13 @@ from typing import Any
 import pytest
 
 from mvdet.data.io.drawn import ONLY_CLASS, read_labelme, read_via
+from mvdet.data.io.faults import BadData, BadItemError, Fault
 
 FILE = Path("some/file.json")
+
+
+def strict() -> BadData:
+    return BadData(FILE, "error")
 
 
 @pytest.mark.parametrize(
@@ -33,8 +38,17 @@ def test_labelme_without_a_label_or_a_size() -> None:
     found = read_labelme({"shapes": [{"points": [[1, 2]]}], "imageWidth": None}, FILE)
     assert found.size is None
     assert "label must be a text" in str(found.shapes[0].box)
-    with pytest.raises(ValueError, match=r"some/file.json: labelme's files are objects with a list of shapes"):
-        read_labelme([], FILE)
+
+
+@pytest.mark.parametrize("sides", [(0, 10), (-3, 10), (20, 10.5), ("20", 10), (True, 10), (20, 10**400), (20, None)])
+def test_labelme_sizes_that_are_none(sides: tuple[Any, Any]) -> None:
+    assert read_labelme({"shapes": [], "imageWidth": sides[0], "imageHeight": sides[1]}, FILE).size is None
+
+
+@pytest.mark.parametrize("content", [[], {}, {"shapes": 3}, None])
+def test_what_is_not_labelme(content: Any) -> None:
+    with pytest.raises(BadItemError, match=r"some/file.json: labelme's files are objects with a list of shapes, got"):
+        read_labelme(content, FILE)
 
 
 @pytest.mark.parametrize(
@@ -52,7 +66,9 @@ def test_via(shape: dict[str, Any], wanted: tuple[float, ...] | str, kind: str) 
     region = {"shape_attributes": shape, "region_attributes": {"class": "cat"}}
     entry = {"filename": "a.jpg", "size": 9, "regions": {"0": region} if kind == "map" else [region]}
     content: dict[str, Any] = {"a.jpg9": entry}
-    (found,) = read_via({"_via_img_metadata": content, "_via_settings": {}} if kind == "project" else content, FILE)
+    (found,) = read_via(
+        {"_via_img_metadata": content, "_via_settings": {}} if kind == "project" else content, FILE, strict()
+    )
     assert found == ("a.jpg", None, ((1, "cat", wanted),))
 
 
@@ -69,21 +85,46 @@ def test_via(shape: dict[str, Any], wanted: tuple[float, ...] | str, kind: str) 
 def test_where_via_has_the_class(attributes: list[dict[str, Any]], name: str) -> None:
     shape = {"name": "rect", "x": 1, "y": 2, "width": 3, "height": 4}
     regions = [{"shape_attributes": shape, "region_attributes": one} for one in attributes]
-    (found,) = read_via({"a": {"filename": "a.jpg", "regions": regions}}, FILE)
+    (found,) = read_via({"a": {"filename": "a.jpg", "regions": regions}}, FILE, strict())
     assert [shape.name for shape in found.shapes] == [name]
 
 
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        ([1], "some/file.json: VIA's files are an object with one entry an image"),
-        ({"a": {"filename": "x", "regions": 3}}, "some/file.json: x: regions must be a list, got 3"),
+        (3, "some/file.json: VIA's files are an object with one entry an image, got 3"),
         (
-            {"a": {"regions": [{"region_attributes": {"colour": "red", "age": "4"}}]}},
+            {"a": {"filename": "x", "regions": [{"region_attributes": {"colour": "red", "age": "4"}}]}},
             "which attribute of the regions is the class. There are colour, age; name it class",
         ),
     ],
 )
 def test_what_is_not_via(content: Any, message: str) -> None:
     with pytest.raises(ValueError, match=message):
-        read_via(content, FILE)
+        read_via(content, FILE, strict())
+
+
+@pytest.mark.parametrize(
+    ("entry", "message"),
+    [
+        (1, "must be an object, got 1"),
+        ({"regions": []}, "filename must be a text, got None"),
+        ({"filename": "\0", "regions": []}, "filename must be a text"),
+        ({"filename": "x", "regions": 3}, "x: regions must be a list, got 3"),
+        ({"filename": "x"}, "x: regions must be a list, got None"),
+    ],
+)
+def test_entries_of_via_that_are_none(entry: Any, message: str) -> None:
+    bad_data = BadData(FILE, "skip")
+    found = read_via({"a": {"filename": "a.jpg", "regions": []}, "b": entry}, FILE, bad_data)
+    assert [one.name for one in found] == ["a.jpg"]
+    assert bad_data.counts == {Fault.BAD_IMAGE: 1}
+    assert f"{FILE}: entry 2: {message}" in bad_data.summary()
+
+
+@pytest.mark.parametrize("region", [3, None, {"region_attributes": [1]}, {"region_attributes": {"class": "cat"}}])
+def test_regions_of_via_that_are_no_box(region: Any) -> None:
+    good = {"shape_attributes": {"x": 1, "y": 2, "width": 3, "height": 4}, "region_attributes": {"class": "cat"}}
+    (found,) = read_via([{"filename": "a.jpg", "regions": [region, good]}], FILE, strict())
+    assert isinstance(found.shapes[0].box, str)
+    assert found.shapes[1] == (2, "cat", (1, 2, 4, 6))

@@ -2,7 +2,7 @@ import logging
 
 import pytest
 
-from mvdet.data.io.faults import BadData, Fault
+from mvdet.data.io.faults import BadData, Fault, Remark
 
 
 def collect(policy: str, number: int) -> BadData:
@@ -50,3 +50,21 @@ def test_skip_is_the_default() -> None:
 def test_unknown_policies_are_refused() -> None:
     with pytest.raises(ValueError, match=r"on_bad_data must be one of error, skip, got 'warn'"):
         collect("warn", 0)
+
+
+@pytest.mark.parametrize("policy", ["error", "skip"])
+def test_remarks_are_logged_with_the_first_items_under_either_policy(
+    policy: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    bad_data = BadData("set", policy)  # type: ignore[arg-type]
+    for n in range(5):
+        bad_data.remark(Remark.UNSAID_SIZE, f"{n}.xml")
+    bad_data.remark(Remark.ENCLOSING_BOX, "a.xml")
+    with caplog.at_level(logging.WARNING):
+        bad_data.finish()
+    (record,) = caplog.records
+    assert record.message.splitlines() == [
+        f"set: 5 x {Remark.UNSAID_SIZE}: 0.xml; 1.xml; 2.xml; and 2 more",
+        f"set: 1 x {Remark.ENCLOSING_BOX}: a.xml",
+    ]
+    assert bad_data.summary() == "set: no bad items"

@@ -7,77 +7,70 @@ from PIL import Image
 
 from mvdet.data.io.contours import Instance, mask_box
 from mvdet.data.io.masks import voc_palette
-from mvdet.data.io.voc import VocFolder, VocObject, read_annotation, read_image_list
-
-OBJECT = (
-    "<object><name> RBC </name><truncated>1</truncated><difficult>0</difficult>"
-    "<bndbox><xmin>1</xmin><ymin>2</ymin><xmax>3.5</xmax><ymax>4</ymax></bndbox>"
-    "<part><name>head</name><bndbox><xmin>9</xmin></bndbox></part></object>"
-)
-SIZE = "<size><width>64</width><height>48</height></size>"
-
-
-def write(folder: Path, content: str) -> Path:
-    file = folder / "a.xml"
-    file.write_text(content)
-    return file
-
-
-def test_an_annotation(tmp_path: Path) -> None:
-    file = write(tmp_path, f"<annotation><filename>a.jpg</filename>{SIZE}{OBJECT}{OBJECT}</annotation>")
-    annotation = read_annotation(str(file))
-    expected = VocObject("RBC", (1, 2, 3.5, 4), difficult=False, truncated=True)
-    assert annotation.objects == (expected, expected)
-    assert (annotation.file, annotation.filename) == (file, "a.jpg")
-    assert (annotation.width, annotation.height) == (64, 48)
-    assert expected.edges == (0, 1, 3.5, 4)
-
-
-def test_no_objects_and_no_filename(tmp_path: Path) -> None:
-    annotation = read_annotation(write(tmp_path, f"<annotation>{SIZE}</annotation>"))
-    assert annotation.objects == ()
-    assert annotation.filename == ""
-
-
-@pytest.mark.parametrize(
-    ("content", "message"),
-    [
-        ("<annotation>", "not well-formed XML"),
-        ("", "not well-formed XML"),
-        ("<html></html>", "must be <annotation>, got <html>"),
-        ("<annotation></annotation>", "<size/width> is missing"),
-        (f"<annotation>{SIZE.replace('64', '0')}</annotation>", "<size/width> .* at least 1, got 0"),
-        (f"<annotation>{SIZE.replace('48', '4.5')}</annotation>", "<size/height> .* whole number .* got 4.5"),
-        (f"<annotation>{SIZE}{OBJECT}<object/></annotation>", "object 2: <name> is missing"),
-        (f"<annotation>{SIZE}{OBJECT.replace(' RBC ', ' ')}</annotation>", "object 1: <name> is missing or empty"),
-        (f"<annotation>{SIZE}{OBJECT.replace('3.5', 'wide')}</annotation>", "object 1: <bndbox/xmax> .* got 'wide'"),
-        (f"<annotation>{SIZE}{OBJECT.replace('3.5', 'nan')}</annotation>", "object 1: <bndbox/xmax> must be finite"),
-        (f"<annotation>{SIZE}<object><name>a</name></object></annotation>", "object 1: <bndbox/xmin> is missing"),
-        (f"<annotation>{SIZE}{OBJECT.replace('>0<', '>yes<')}</annotation>", "object 1: <difficult> .* got 'yes'"),
-    ],
-)
-def test_bad_files_are_named(tmp_path: Path, content: str, message: str) -> None:
-    file = write(tmp_path, content)
-    with pytest.raises(ValueError, match=message) as error:
-        read_annotation(file)
-    assert str(file) in str(error.value)
-
-
-def test_missing_file(tmp_path: Path) -> None:
-    with pytest.raises(FileNotFoundError, match="nowhere"):
-        read_annotation(tmp_path / "nowhere.xml")
+from mvdet.data.io.voc import VocFolder, image_files, read_image_list
+from mvdet.data.io.voc_xml import read_annotation
 
 
 def test_image_lists(tmp_path: Path) -> None:
     file = tmp_path / "train.txt"
-    file.write_text("a\r\nb  1\n\nc -1\n")
-    assert read_image_list(file) == ["a", "b", "c"]
-    file.write_text("a\nb\na\n")
-    with pytest.raises(ValueError, match=r"train.txt: lists images twice: a$"):
-        read_image_list(file)
+    file.write_text("a\r\nb  1\n\nc -1\na.jpg\nv1.2\n")
+    assert read_image_list(file) == ["a", "b", "c", "a", "v1.2"]
     file.write_text("\n")
     with pytest.raises(ValueError, match=r"train.txt: lists no image"):
         read_image_list(file)
+    file.write_bytes(b"a\n\x81\x00\n")
+    with pytest.raises(ValueError, match=r"train.txt: not text"):
+        read_image_list(file)
+
+
+@pytest.mark.parametrize(
+    ("line", "name"),
+    [
+        ("a", "a"),
+        ("img 1", "img 1"),
+        ("img 1  -1", "img 1"),
+        ("img 1\t1", "img 1"),
+        ("img 2", "img 2"),  # known without the 2 too, which is no flag
+        ("img", "img"),
+        ("img  0", "img"),
+        ("sub/img 1.jpg", "sub/img 1"),
+        ("sub\\img 1.JPG  1", "sub/img 1"),
+        ("./a.png", "a"),
+        ("/data/VOC/JPEGImages/a.jpg", "a"),
+        ("VOC2012/Annotations/sub/img 1.xml", "sub/img 1"),
+        ("a 12,3,40,50,0", "a"),  # boxes behind the name
+        ("v1.2", "v1.2"),
+        ("v1.2.jpg", "v1.2"),
+        ("unknown 1", "unknown"),
+        ("unknown one.jpg", "unknown one"),
+    ],
+)
+def test_names_in_lists(tmp_path: Path, line: str, name: str) -> None:
+    file = tmp_path / "train.txt"
+    file.write_text(f"{line}\n")
+    assert read_image_list(file, {"a", "img", "img 1", "img 2", "sub/img 1", "v1.2"}) == [name]
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "utf-16-le", "gb2312", "gb18030"])
+def test_encodings_of_lists(tmp_path: Path, encoding: str) -> None:
+    file = tmp_path / "train.txt"
+    file.write_bytes("图片1\r\n图片2\r\n".encode(encoding))
+    assert read_image_list(file) == ["图片1", "图片2"]
+
+
+def test_image_files(tmp_path: Path) -> None:
+    for name in (
+        "a.png",
+        "a.jpg",
+        "sub/b c.JPG",
+        ".c.jpg",
+        ".ipynb_checkpoints/a-checkpoint.jpg",
+        "__MACOSX/d.jpg",
+        "e.txt",
+    ):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).touch()
+    assert image_files(tmp_path) == {"a": "a.jpg", "sub/b c": "sub/b c.JPG"}
 
 
 def test_palette_is_vocs() -> None:
@@ -106,13 +99,10 @@ def test_round_trip(tmp_path: Path) -> None:
     annotation = read_annotation(tmp_path / "VOC/Annotations/a.xml")
     assert (annotation.filename, annotation.width, annotation.height) == ("a.jpg", 30, 20)
     first, second = annotation.objects
-    assert (first.name, first.box, first.edges, first.truncated) == ("dog", (1, 1, 12, 10), (0, 0, 12, 10), True)
-    assert (second.name, second.box, second.edges, second.truncated) == (
-        "cat",
-        (30, 16, 30, 20),
-        (29, 15, 30, 20),
-        False,
-    )
+    assert (first.name, first.box, first.edges) == ("dog", (1, 1, 12, 10), (0, 0, 12, 10))
+    assert (second.name, second.box, second.edges) == ("cat", (30, 16, 30, 20), (29, 15, 30, 20))
+    flags = (tmp_path / "VOC/Annotations/a.xml").read_text().split("<truncated>")
+    assert [flag[0] for flag in flags[1:]] == ["1", "0"]
     for task in ("Main", "Segmentation"):
         assert read_image_list(tmp_path / f"VOC/ImageSets/{task}/train.txt") == ["a"]
     with Image.open(tmp_path / "VOC/SegmentationClass/a.png") as mask:

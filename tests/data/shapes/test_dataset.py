@@ -20,7 +20,8 @@ from ultralytics.utils.ops import xywhn2xyxy
 
 from mvdet.data.io.contours import mask_box
 from mvdet.data.io.folders import MARKER
-from mvdet.data.io.voc import read_annotation, read_image_list
+from mvdet.data.io.voc import read_image_list
+from mvdet.data.io.voc_xml import read_annotation
 from mvdet.data.shapes import dataset
 from mvdet.data.shapes import render as shapes_render
 from mvdet.data.shapes.dataset import CLASSES, generate, render
@@ -221,9 +222,9 @@ def test_variety(shapes_root: Path) -> None:
             counts.append(len(annotation.objects))
             ratios.add(round(annotation.width / annotation.height, 1))
             occluded += file.read_text().count("<occluded>1")
+            truncated += file.read_text().count("<truncated>1")
             for item in annotation.objects:
                 classes[item.name] += 1
-                truncated += item.truncated
                 x1, y1, x2, y2 = item.edges
                 sides.append(max(x2 - x1, y2 - y1))
                 assert min(x2 - x1, y2 - y1) >= 8

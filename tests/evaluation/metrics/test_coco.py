@@ -161,6 +161,31 @@ def test_categories_of_one_name_are_kept_apart(truth: Json, perfect: list[Json],
 
 
 @each_backend
+@pytest.mark.parametrize("ids", [(2**64 - 1, 2**63, -5), (10**30, 1, -(2**70))])
+def test_ids_of_any_size(truth: Json, perfect: list[Json], backend: Any, ids: tuple[int, ...]) -> None:
+    expected = evaluate_coco(truth, perfect, backend=backend)
+    for lists, key in (("images", "image_id"), ("categories", "category_id")):
+        # in the order of the ids that they replace, which decides between equal scores
+        new = dict(zip(sorted(entry["id"] for entry in truth[lists]), sorted(ids), strict=True))
+        for entry in truth[lists]:
+            entry["id"] = new[entry["id"]]
+        for entry in (*truth["annotations"], *perfect):
+            entry[key] = new[entry[key]]
+    assert evaluate_coco(truth, perfect, backend=backend) == expected
+
+
+@each_backend
+@pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16"])
+def test_files_with_a_byte_order_mark(
+    truth: Json, perfect: list[Json], backend: Any, tmp_path: Path, encoding: str
+) -> None:
+    files = [tmp_path / "a.json", tmp_path / "r.json"]
+    for file, content in zip(files, (truth, perfect), strict=True):
+        file.write_bytes(json.dumps(content).encode(encoding))
+    assert evaluate_coco(*files, backend=backend) == evaluate_coco(truth, perfect, backend=backend)
+
+
+@each_backend
 def test_files_and_dicts_give_the_same(truth: Json, perfect: list[Json], backend: Any, tmp_path: Path) -> None:
     files = [tmp_path / "a.json", tmp_path / "r.json"]
     for file, content in zip(files, (truth, perfect), strict=True):

@@ -34,6 +34,10 @@ def test_a_folder_to_its_depths(folder: Path) -> None:
 
 def test_patterns(folder: Path) -> None:
     assert names(find_files([f"{folder}/*.jpg"], output=Path("out")), folder) == ["b.jpg"]
+    (folder / "__MACOSX").mkdir()
+    (folder / "__MACOSX/a.jpg").touch()
+    with pytest.raises(FileNotFoundError, match=r"no image and no video"):  # but hidden ones
+        find_files([f"{folder}/*/*.jpg"], output=Path("out"))
     found = find_files([f"{folder}/**/a.jpg"], output=Path("out"))
     assert names(found, folder) == ["sub/deep/a.jpg"]
 
