@@ -66,6 +66,9 @@ def _parser() -> argparse.ArgumentParser:
         "--class-names", nargs="+", metavar="NAME", help="of a voc or masks data set; default: the recipe's"
     )
     model.add_argument("--mask-folder", metavar="NAME", help="of a voc data set, as SegmentationClassAug")
+    model.add_argument(
+        "--mask-values", type=int, nargs="+", metavar="N", help="what masks hold for each class, as 0 255"
+    )
     model.add_argument("--on-bad-data", choices=get_args(BadDataPolicy), help=f"default: {DEFAULT_POLICY}")
     model.add_argument("--size", type=int, nargs=2, metavar=("H", "W"), help="default: as the model was trained")
     model.add_argument(

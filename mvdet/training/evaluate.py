@@ -88,6 +88,7 @@ class ModelEvaluation:
         split: split or splits; None takes the recipe's.
         class_names: of detection and segmentation: of a voc or folder data set; None takes the recipe's.
         mask_folder: of segmentation: of a voc data set; None takes the recipe's.
+        mask_values: of segmentation: what the masks hold for each class; None takes the recipe's.
         on_bad_data: what happens to unusable images and annotations.
         size: height and width that the model sees; None takes those that it was trained at.
         sliding_window: of segmentation: see `mvdet.evaluation.run.segmentation.run_segmenter`.
@@ -105,6 +106,7 @@ class ModelEvaluation:
     split: Sequence[str] | None = None
     class_names: Sequence[str] | None = None
     mask_folder: str | None = None
+    mask_values: Sequence[int] | None = None
     on_bad_data: BadDataPolicy = DEFAULT_POLICY
     size: Sequence[int] | None = None
     sliding_window: bool = False
@@ -142,6 +144,8 @@ class ModelEvaluation:
             settings["class_names"] = tuple(self.class_names)
         if self.mask_folder:
             settings["mask_folder"] = self.mask_folder
+        if self.mask_values:
+            settings["mask_values"] = tuple(self.mask_values)
         return kind(**settings | changes)
 
 
@@ -247,8 +251,10 @@ _EVALUATE: dict[str, Callable[[Any, ModelEvaluation], str]] = {
     SEGMENTATION.name: _evaluate_segmenter,
 }
 _NOT_OF_TASK: dict[str, set[str]] = {
-    CLASSIFICATION.name: {"backend", "score_threshold", "sliding_window", "class_names", "mask_folder"},
-    DETECTION.name: {"sliding_window", "mask_folder"},
+    CLASSIFICATION.name: {
+        *("backend", "score_threshold", "sliding_window", "class_names", "mask_folder", "mask_values")
+    },
+    DETECTION.name: {"sliding_window", "mask_folder", "mask_values"},
     SEGMENTATION.name: {"backend", "score_threshold"},
 }
 """The arguments of `ModelEvaluation` that a task has no use for."""

@@ -45,6 +45,9 @@ class SegmentationRecipe(TrainingRecipe):
     val_split: tuple[str, ...] = setting(("val",), "split or splits that the metrics are measured on")
     class_names: tuple[str, ...] | None = setting(None, "by class number; none takes VOC's, or DATA_ROOT/classes.txt")
     mask_folder: str = setting(_MASK_FOLDER, "of a voc data set; SegmentationClassAug for SBD's masks")
+    mask_values: tuple[int, ...] | None = setting(
+        None, "what the masks hold for each class, as 0 255 for black and white; none is class numbers"
+    )
     size: tuple[int, int] = setting((512, 512), "height and width of the images")
     # network
     output_stride: int = setting(16, "of the backbone: 8, 16 or 32")
@@ -113,6 +116,7 @@ def segmentation_dataset(recipe: SegmentationRecipe, *, train: bool) -> Segmenta
     """
     augmented = partial(train_transform, scale=recipe.scale, photometric=recipe.photometric, flip=recipe.flip)
     options = recipe.dataset_options(augmented if train else eval_transform, train=train)
+    options["mask_values"] = recipe.mask_values
     return READERS[recipe.data_format](recipe, recipe.train_split if train else recipe.val_split, options)
 
 

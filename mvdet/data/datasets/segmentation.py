@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from threading import Lock
 
 import numpy as np
 import torch
@@ -10,7 +11,7 @@ from numpy.typing import NDArray
 from mvdet.data.datasets.base import RecordDataset, Sample, Size, Transform, TransformFactory, with_good_files
 from mvdet.data.io.faults import BadData, Fault
 from mvdet.data.io.images import BadImageError, check_header, read_image
-from mvdet.data.io.masks import IGNORE_INDEX, read_mask
+from mvdet.data.io.masks import IGNORE_INDEX, check_mask_values, read_mask
 
 Pair = tuple[NDArray[np.uint8], NDArray[np.uint8]]
 
@@ -57,13 +58,14 @@ class SegmentationDataset(RecordDataset[MaskRecord, Pair, Transform]):
         seed: of the transforms, 0 or more; None takes torch's generator.
         check_files: look at every image file and read every mask now. Without it, missing and broken ones are met when
             they are read.
+        mask_values: what the masks hold in place of class numbers, as `mvdet.data.io.masks.read_mask` takes it.
 
     Attributes:
-        class_names, records, bad_data, train, transform, size: as above.
+        class_names, records, bad_data, train, transform, size, mask_values: as above.
 
     Raises:
         ValueError: bad data under the policy "error"; no usable image; no class or more than 255, or one twice; sizes
-            or seeds out of range.
+            or seeds out of range; `mask_values` that are no numbers of the classes.
     """
 
     def __init__(
@@ -77,14 +79,21 @@ class SegmentationDataset(RecordDataset[MaskRecord, Pair, Transform]):
         size: Size = (512, 512),
         seed: int | None = None,
         check_files: bool = True,
+        mask_values: Sequence[int] | None = None,
     ) -> None:
         names = tuple(class_names)
         if not 1 <= len(names) <= IGNORE_INDEX or len(set(names)) < len(names):
             raise ValueError(f"class_names must be 1 to {IGNORE_INDEX}, each once, got {len(names)}: {names}")
+        if mask_values is not None:
+            check_mask_values(mask_values, len(names))
         super().__init__(bad_data, train=train, transform=transform, size=size, seed=seed)
         self.class_names = names
+        self.mask_values = None if mask_values is None else tuple(mask_values)
         records = list(records)
-        self._use(with_good_files(records, self._check, bad_data) if check_files else records)
+        self._counts: tuple[NDArray[np.int64], NDArray[np.int64]] | None = None
+        if check_files:
+            records = self._good_and_counted(records, bad_data)
+        self._use(records)
 
     def __getitem__(self, item: int | tuple[int, int, int]) -> Sample:
         """A sample; see the class.
@@ -107,8 +116,42 @@ class SegmentationDataset(RecordDataset[MaskRecord, Pair, Transform]):
         }
         return torch.from_numpy(np.ascontiguousarray(image.transpose(2, 0, 1))), target  # [H, W, 3] -> [3, H, W]
 
+    def read_mask(self, record: MaskRecord) -> NDArray[np.uint8]:
+        """The class numbers [H, W] of a record's mask; raises as `mvdet.data.io.masks.read_mask`."""
+        return read_mask(record.mask_file, len(self.class_names), self.mask_values)
+
+    def count_pixels(self) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """How often each class number occurs, and 255, and in how many masks, both int64 [256].
+
+        They were counted when the files were checked; without `check_files`, all masks are read the first time.
+
+        Raises:
+            ValueError: a mask that was not checked before cannot be used.
+        """
+        if self._counts is None:
+            unusable = BadData(self.bad_data.source, "error")
+            self._good_and_counted(self.records, unusable)
+            unusable.finish()
+        assert self._counts is not None
+        return self._counts
+
+    def _good_and_counted(self, records: Sequence[MaskRecord], bad_data: BadData) -> list[MaskRecord]:
+        """The records whose files are good; what their masks hold is counted, since all are read anyway."""
+        pixels, masks_with = np.zeros((2, 256), dtype=np.int64)
+        lock = Lock()  # files are checked in threads
+
+        def check(record: MaskRecord) -> None:
+            counts = np.bincount(self._check(record).ravel(), minlength=256)
+            with lock:
+                pixels[:] += counts
+                masks_with[:] += counts > 0
+
+        good = with_good_files(records, check, bad_data)
+        self._counts = pixels, masks_with
+        return good
+
     def _load(self, record: MaskRecord) -> Pair:
-        mask = read_mask(record.mask_file, len(self.class_names))
+        mask = self.read_mask(record)
         image = read_image(record.file)
         if image.shape[:2] != mask.shape:
             sizes = [f"{pixels.shape[1]} x {pixels.shape[0]}" for pixels in (mask, image)]
@@ -119,12 +162,14 @@ class SegmentationDataset(RecordDataset[MaskRecord, Pair, Transform]):
             )
         return image, mask
 
-    def _check(self, record: MaskRecord) -> None:
-        """Raises what `_load` would, but for what only decoding the image can show."""
-        height, width = read_mask(record.mask_file, len(self.class_names)).shape
+    def _check(self, record: MaskRecord) -> NDArray[np.uint8]:
+        """The mask; raises what `_load` would, but for what only decoding the image can show."""
+        mask = self.read_mask(record)
+        height, width = mask.shape
         try:
             check_header(record.file, (width, height))
         except BadImageError as error:
             if error.fault is Fault.OTHER_SIZE:
                 self._load(record)  # which names both files
             raise
+        return mask
