@@ -18,6 +18,7 @@ from mvdet.data.transforms.classification import Interpolation, eval_transform, 
 from mvdet.evaluation.metrics.classification import correct_at
 from mvdet.models.inputs import as_input
 from mvdet.models.registry import create_model
+from mvdet.training.checks import require_learnable
 from mvdet.training.recipe import TrainingRecipe, setting
 from mvdet.training.task import TrainingTask
 
@@ -167,7 +168,10 @@ class ClassificationTask(TrainingTask):
 
 
 def classification_task(recipe: ClassificationRecipe) -> ClassificationTask:
-    """What Lightning trains by a recipe: the network with its data; raises what these raise."""
-    return ClassificationTask(
-        recipe, classification_dataset(recipe, train=True), classification_dataset(recipe, train=False)
-    )
+    """What Lightning trains by a recipe: the network with its data.
+
+    Raises what these raise, and ValueError if nothing can be learnt from the data, see `require_learnable`.
+    """
+    train, val = classification_dataset(recipe, train=True), classification_dataset(recipe, train=False)
+    require_learnable(train, val)
+    return ClassificationTask(recipe, train, val)

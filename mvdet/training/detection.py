@@ -21,6 +21,7 @@ from mvdet.evaluation.results import Result, merge_ranks, to_results
 from mvdet.models.inputs import call_detector, detect
 from mvdet.models.registry import build_detector
 from mvdet.tasks import DETECTION
+from mvdet.training.checks import require_learnable
 from mvdet.training.recipe import SHAPES_FOLDER, TrainingRecipe, one_split, setting
 from mvdet.training.task import TrainingTask
 
@@ -164,5 +165,10 @@ class DetectionTask(TrainingTask):
 
 
 def detection_task(recipe: SSDLiteRecipe) -> DetectionTask:
-    """What Lightning trains by a recipe: the network with its data; raises what these raise."""
-    return DetectionTask(recipe, detection_dataset(recipe, train=True), detection_dataset(recipe, train=False))
+    """What Lightning trains by a recipe: the network with its data.
+
+    Raises what these raise, and ValueError if nothing can be learnt from the data, see `require_learnable`.
+    """
+    train, val = detection_dataset(recipe, train=True), detection_dataset(recipe, train=False)
+    require_learnable(train, val)
+    return DetectionTask(recipe, train, val)

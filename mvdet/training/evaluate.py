@@ -31,6 +31,7 @@ from mvdet.evaluation.run.detection import run_detector
 from mvdet.evaluation.run.segmentation import run_segmenter
 from mvdet.models.trained import find_model
 from mvdet.tasks import CLASSIFICATION, DETECTION, SEGMENTATION, Task
+from mvdet.training.checks import require_measurable
 from mvdet.training.classification import ClassificationRecipe, classification_dataset
 from mvdet.training.detection import SSDLiteRecipe, detection_dataset
 from mvdet.training.recipe import TrainingRecipe, read_settings
@@ -210,6 +211,7 @@ def _evaluate_results(options: ResultsEvaluation) -> str:
 
 def _evaluate_yolo(options: ModelEvaluation, run_yolo: YoloRunner) -> str:
     dataset = detection_dataset(options.recipe(SSDLiteRecipe, DETECTION), train=False)
+    require_measurable(dataset)
     size = (options.size[0], options.size[1]) if options.size else None
     results = run_yolo(options.model, dataset, size=size, device=choose_device(options.device))
     return _report_detections(options, dataset, results)
@@ -218,6 +220,7 @@ def _evaluate_yolo(options: ModelEvaluation, run_yolo: YoloRunner) -> str:
 def _evaluate_detector(detector: Any, options: ModelEvaluation) -> str:
     recipe = options.recipe(SSDLiteRecipe, DETECTION, size=options.size_or(detector.size))
     dataset = detection_dataset(recipe, train=False)
+    require_measurable(dataset)
     return _report_detections(options, dataset, run_detector(detector, dataset, **options.running))
 
 
@@ -234,12 +237,14 @@ def _evaluate_classifier(classifier: Any, options: ModelEvaluation) -> str:
         raise ValueError(f"a classifier is evaluated on one split, got {', '.join(splits)}")
     recipe = options.recipe(ClassificationRecipe, CLASSIFICATION, **({"val_split": splits[0]} if splits else {}))
     dataset = classification_dataset(recipe, train=False)
+    require_measurable(dataset)
     found = run_classifier(classifier, dataset, size=options.size_or(classifier.size), **options.running)
     return format_classification(report_on_classification(options.output, found, dataset.class_names))
 
 
 def _evaluate_segmenter(segmenter: Any, options: ModelEvaluation) -> str:
     dataset = segmentation_dataset(options.recipe(SegmentationRecipe, SEGMENTATION), train=False)
+    require_measurable(dataset)
     looks: dict[str, Any] = {"size": options.size_or(segmenter.size), "sliding_window": options.sliding_window}
     found = run_segmenter(segmenter, dataset, **looks, **options.running)
     return format_segmentation(report_on_segmentation(dataset, found, options.output, settings=looks))

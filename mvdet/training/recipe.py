@@ -224,6 +224,7 @@ def _fields(recipe: type) -> dict[str, Any]:
 def _add_flag(parser: argparse.ArgumentParser, field: "dataclasses.Field[Any]", kind: Any) -> None:
     flag = "--" + field.name.replace("_", "-")
     text = f"{field.metadata['help']} (default {field.default})".replace("%", "%%")
+    kind = _without_none(kind)
     if kind is bool:
         parser.add_argument(flag, action=argparse.BooleanOptionalAction, default=None, help=text)
     elif typing.get_origin(kind) is tuple:
@@ -235,6 +236,16 @@ def _add_flag(parser: argparse.ArgumentParser, field: "dataclasses.Field[Any]", 
         parser.add_argument(flag, default=None, help=text, metavar=metavar)
 
 
+def _options(kind: Any) -> tuple[Any, ...]:
+    return typing.get_args(kind) if typing.get_origin(kind) in (typing.Union, types.UnionType) else (kind,)
+
+
+def _without_none(kind: Any) -> Any:
+    """The type of a setting that may be None, or of another one."""
+    (only,) = [option for option in _options(kind) if option is not type(None)]
+    return only
+
+
 def _convert(value: Any, kind: Any, *, where: str = "") -> Any:
     """A value of a YAML file or of the command line as a field's type.
 
@@ -242,10 +253,10 @@ def _convert(value: Any, kind: Any, *, where: str = "") -> Any:
         ValueError: if it is none; `where` goes before the message.
     """
     prefix = f"{where}: " if where else ""
-    options = typing.get_args(kind) if typing.get_origin(kind) in (typing.Union, types.UnionType) else (kind,)
-    if type(None) in options and (value is None or (isinstance(value, str) and value.lower() in _NONE_WORDS)):
+    word = value[0] if isinstance(value, list) and len(value) == 1 else value  # a flag of several values has a list
+    if type(None) in _options(kind) and (word is None or (isinstance(word, str) and word.lower() in _NONE_WORDS)):
         return None
-    (kind,) = [option for option in options if option is not type(None)]
+    kind = _without_none(kind)
     if typing.get_origin(kind) is typing.Literal:
         if value not in typing.get_args(kind):
             raise ValueError(prefix + unknown_name_message("value", value, typing.get_args(kind)))

@@ -22,6 +22,7 @@ from mvdet.models.deeplabv3 import DeepLabV3
 from mvdet.models.inputs import as_input
 from mvdet.models.registry import create_model
 from mvdet.tasks import SEGMENTATION
+from mvdet.training.checks import require_learnable
 from mvdet.training.recipe import SHAPES_FOLDER, TrainingRecipe, one_split, setting
 from mvdet.training.task import TrainingTask
 
@@ -193,5 +194,10 @@ class SegmentationTask(TrainingTask):
 
 
 def segmentation_task(recipe: SegmentationRecipe) -> SegmentationTask:
-    """What Lightning trains by a recipe: the network with its data; raises what these raise."""
-    return SegmentationTask(recipe, segmentation_dataset(recipe, train=True), segmentation_dataset(recipe, train=False))
+    """What Lightning trains by a recipe: the network with its data.
+
+    Raises what these raise, and ValueError if nothing can be learnt from the data, see `require_learnable`.
+    """
+    train, val = segmentation_dataset(recipe, train=True), segmentation_dataset(recipe, train=False)
+    require_learnable(train, val)
+    return SegmentationTask(recipe, train, val)

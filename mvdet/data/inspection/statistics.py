@@ -13,8 +13,11 @@ from mvdet.data.datasets.detection import DetectionDataset
 from mvdet.data.datasets.segmentation import SegmentationDataset
 from mvdet.data.io.faults import Fault
 from mvdet.data.io.masks import IGNORE_INDEX
+from mvdet.wording import listed
 
 AnyDataset = DetectionDataset | SegmentationDataset | ClassificationDataset
+
+TRAINING, VALIDATION = "training", "validation"
 
 SIZES: Mapping[str, float] = {"small": 32.0**2, "medium": 96.0**2, "large": float("inf")}
 """Areas in square pixels below which COCO calls an object so (pycocotools, `Params.areaRng`)."""
@@ -31,7 +34,7 @@ class Statistics:
     """A split in numbers.
 
     Attributes:
-        split: "training" or "validation".
+        split: what it is called: `TRAINING` or `VALIDATION`.
         unit: what is counted for each class: "objects", "pixels" or "images".
         images: number of usable images.
         per_class: by class name, in the order of the labels, what counts: in detection neither crowds nor objects to
@@ -77,7 +80,8 @@ class Statistics:
         """Images, objects and classes, on one line."""
         counted = "" if self.unit == "images" else f", {self.total} {self.unit}"
         empty = f" ({self.empty} without {self.unit})" if self.empty else ""
-        return f"{self.split} data: {self.images} images{empty}{counted}, {len(self.per_class)} classes"
+        classes = f"{len(self.per_class)} class{'' if len(self.per_class) == 1 else 'es'}"
+        return f"{self.split} data: {self.images} images{empty}{counted}, {classes}: {listed(self.per_class, 5)}"
 
 
 def statistics_of(dataset: AnyDataset, split: str) -> Statistics:
@@ -98,8 +102,7 @@ def statistics_of(dataset: AnyDataset, split: str) -> Statistics:
 def _count_objects(dataset: DetectionDataset) -> dict[str, Any]:
     records, objects = dataset.records, dataset.records.objects
     counts = ~(objects["iscrowd"] | objects["ignore"])
-    image_of = np.repeat(np.arange(len(records)), [len(record.objects) for record in records])
-    labels, image_of, areas = objects["label"][counts], image_of[counts], objects["area"][counts]
+    labels, image_of, areas = objects["label"][counts], records.image_of_object[counts], objects["area"][counts]
     pairs = np.unique(np.stack([labels, image_of]), axis=1)
     size_of = np.searchsorted(list(SIZES.values()), areas, side="right")
     return {

@@ -116,7 +116,9 @@ def test_other_numbers_stand_for_the_classes(tmp_path: Path, kind: str) -> None:
 
 def test_a_number_that_is_not_listed(tmp_path: Path) -> None:
     palette(VALUES).save(tmp_path / "m.png")
-    with pytest.raises(BadImageError, match=r"class numbers 1, 3, 20 .*, allowed are 0, 2 and 255 for pixels that") as e:
+    with pytest.raises(
+        BadImageError, match=r"class numbers 1, 3, 20 .*, allowed are 0, 2 and 255 for pixels that"
+    ) as e:
         read_mask(tmp_path / "m.png", 2, (0, 2))
     assert e.value.fault is Fault.UNKNOWN_LABEL
     with pytest.raises(BadImageError, match=r"class numbers 3, 20 .*; --mask-values names others$"):
