@@ -6,7 +6,7 @@ All that the project knows of Lightning's internals is in this file. They were c
 
 import logging
 import sys
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, Self
 
@@ -15,6 +15,7 @@ from pytorch_lightning.callbacks import ModelCheckpoint
 
 from mvdet.checkpoints.reading import read_torch
 from mvdet.data.samplers import PlannedBatchSampler
+from mvdet.wording import listed
 
 LAST = f"{ModelCheckpoint.CHECKPOINT_NAME_LAST}{ModelCheckpoint.FILE_EXTENSION}"
 """The file that holds the newest state of a run."""
@@ -61,6 +62,40 @@ def find_checkpoint(folder: Path, resume: str | None) -> Path | None:
         raise ValueError(f"no checkpoint in {folder} can be read: {'; '.join(problems)}")
     logger.warning("nothing to resume in %s: the run starts anew", folder)
     return None
+
+
+def require_same_network(checkpoint: Path, current: Mapping[str, Any]) -> None:
+    """Raises ValueError unless a checkpoint is of the network and the classes of a run that is to go on from it.
+
+    Args:
+        checkpoint: one that can be read.
+        current: the `hparams` of what is trained now, see `mvdet.training.task.TrainingTask`.
+    """
+    content = read_torch(checkpoint)
+    saved = content.get("hyper_parameters") if isinstance(content, Mapping) else None
+    if not isinstance(saved, Mapping) or "model" not in saved or "loops" not in content:
+        raise ValueError(f"{checkpoint} is no checkpoint of a run of these scripts; --weights takes weights alone")
+    for what, theirs, ours in (
+        ("the network", saved["model"].get("name"), current["model"]["name"]),
+        ("the network's settings", _settings(saved), _settings(current)),
+        ("the classes", list(saved.get("class_names", ())), list(current["class_names"])),
+    ):
+        if theirs != ours:
+            raise ValueError(
+                f"cannot go on from {checkpoint}: {what} there: {_shown(theirs)}; {what} of this run: {_shown(ours)}"
+            )
+
+
+def _settings(hparams: Mapping[str, Any]) -> dict[str, Any]:
+    """What else a network was built by; its size may be another, batches of which the sampler looks after."""
+    model = hparams["model"]
+    return {**model.get("options", {}), **{key: model[key] for key in model.keys() - {"name", "options", "size"}}}
+
+
+def _shown(value: object) -> str:
+    if isinstance(value, Mapping):
+        return listed(f"{key} {setting}" for key, setting in value.items())
+    return f"{len(value)}, {listed(value)}" if isinstance(value, list) else str(value)
 
 
 class EpochLoader:
