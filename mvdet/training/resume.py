@@ -75,27 +75,23 @@ def require_same_network(checkpoint: Path, current: Mapping[str, Any]) -> None:
     saved = content.get("hyper_parameters") if isinstance(content, Mapping) else None
     if not isinstance(saved, Mapping) or "model" not in saved or "loops" not in content:
         raise ValueError(f"{checkpoint} is no checkpoint of a run of these scripts; --weights takes weights alone")
-    for what, theirs, ours in (
-        ("the network", saved["model"].get("name"), current["model"]["name"]),
-        ("the network's settings", _settings(saved), _settings(current)),
-        ("the classes", list(saved.get("class_names", ())), list(current["class_names"])),
-    ):
-        if theirs != ours:
-            raise ValueError(
-                f"cannot go on from {checkpoint}: {what} there: {_shown(theirs)}; {what} of this run: {_shown(ours)}"
-            )
+    theirs, ours = _identity(saved), _identity(current)
+    for what, value in ours.items():
+        if theirs.get(what) != value:
+            both = f"{what} there: {_shown(theirs.get(what))}; of this run: {_shown(value)}"
+            raise ValueError(f"cannot go on from {checkpoint}: {both}")
 
 
-def _settings(hparams: Mapping[str, Any]) -> dict[str, Any]:
-    """What else a network was built by; its size may be another, batches of which the sampler looks after."""
+def _identity(hparams: Mapping[str, Any]) -> dict[str, Any]:
+    """What a network is, by how it is called in messages."""
     model = hparams["model"]
-    return {**model.get("options", {}), **{key: model[key] for key in model.keys() - {"name", "options", "size"}}}
+    options = {f"the network's {key}": value for key, value in model.get("options", {}).items()}
+    return {"the network": model.get("name"), **options, "the classes": list(hparams.get("class_names", ()))}
 
 
 def _shown(value: object) -> str:
-    if isinstance(value, Mapping):
-        return listed(f"{key} {setting}" for key, setting in value.items())
-    return f"{len(value)}, {listed(value)}" if isinstance(value, list) else str(value)
+    is_names = isinstance(value, list) and all(isinstance(item, str) for item in value)
+    return f"{len(value)}, {listed(value)}" if is_names and isinstance(value, list) else str(value)
 
 
 class EpochLoader:

@@ -14,6 +14,9 @@ from mvdet.training.callbacks import EvaluateLastEpoch, ExponentialMovingAverage
 from mvdet.training.recipe import TrainingRecipe
 from mvdet.training.resume import LAST
 
+_MOST_DEVICES = 4096  # of one machine: Lightning makes a list of them before it looks how many there are
+_NOT_FOR_FLOAT_IMAGES = ("16-true", "bf16-true", "64-true", "64")
+
 
 def make_trainer(
     recipe: TrainingRecipe, output: Path, best: ModelCheckpoint, callbacks: Sequence[Callback] = ()
@@ -30,6 +33,10 @@ def make_trainer(
         ValueError: devices, an accelerator or a precision that this machine does not have, or that is none.
     """
     devices = parse_devices(recipe.devices)
+    if recipe.precision in _NOT_FOR_FLOAT_IMAGES:
+        raise ValueError(
+            f"precision {recipe.precision} would need images of that type; 32-true, 16-mixed and bf16-mixed take floats"
+        )
     try:
         return pl.Trainer(
             accelerator=recipe.accelerator,
@@ -65,7 +72,7 @@ def parse_devices(text: str) -> int | list[int] | str:
     numbers = [part.strip() for part in text.removesuffix(",").split(",")]
     if all(part.isascii() and part.isdigit() for part in numbers):
         listed = [int(part) for part in numbers]
-        if "," not in text and listed[0] > 0:
+        if "," not in text and 0 < listed[0] <= _MOST_DEVICES:
             return listed[0]
         if "," in text and len(set(listed)) == len(listed):
             return listed
