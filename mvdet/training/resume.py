@@ -64,12 +64,13 @@ def find_checkpoint(folder: Path, resume: str | None) -> Path | None:
     return None
 
 
-def require_same_network(checkpoint: Path, current: Mapping[str, Any]) -> None:
+def require_same_network(checkpoint: Path, current: Mapping[str, Any], epochs: int) -> None:
     """Raises ValueError unless a checkpoint is of the network and the classes of a run that is to go on from it.
 
     Args:
         checkpoint: one that can be read.
         current: the `hparams` of what is trained now, see `mvdet.training.task.TrainingTask`.
+        epochs: that the run is to have in all; no fewer than the checkpoint's.
     """
     content = read_torch(checkpoint)
     saved = content.get("hyper_parameters") if isinstance(content, Mapping) else None
@@ -80,6 +81,8 @@ def require_same_network(checkpoint: Path, current: Mapping[str, Any]) -> None:
         if theirs.get(what) != value:
             both = f"{what} there: {_shown(theirs.get(what))}; of this run: {_shown(value)}"
             raise ValueError(f"cannot go on from {checkpoint}: {both}")
+    if content.get("epoch", 0) > epochs:
+        raise ValueError(f"cannot go on from {checkpoint}: it is in epoch {content['epoch'] + 1}, of {epochs} epochs")
 
 
 def _identity(hparams: Mapping[str, Any]) -> dict[str, Any]:

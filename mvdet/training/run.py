@@ -87,7 +87,7 @@ def train(
         best.monitor = task.monitor
         train_loader(task.train_data, recipe, world_size=trainer.world_size)  # raises for batches that cannot be
         if resumed is not None:
-            require_same_network(resumed, task.hparams)
+            require_same_network(resumed, task.hparams, recipe.epochs)
         if rank() == 0:
             settings = yaml.safe_dump(recipe.as_dict(), sort_keys=False)
             (output / "recipe.yaml").write_text(settings, encoding="utf-8")
