@@ -240,7 +240,7 @@ def test_masks_of_another_folder(segmenter_run: RunResult, mask_folder: Path, tm
     (tmp_path / "Aug").mkdir()
     for name in (mask_folder / "ImageSets" / "Segmentation" / "val.txt").read_text().split():
         with Image.open(mask_folder / "SegmentationClass" / f"{name}.png") as mask:
-            other = Image.new("P", mask.size)
+            other = Image.new("L", mask.size)
             other.putpixel((0, 0), MASK_CLASSES.index("star"))
             other.save(tmp_path / "Aug" / f"{name}.png")
     run(**on_masks(segmenter_run.best, tmp_path, tmp_path / "out"), mask_folder="Aug")
