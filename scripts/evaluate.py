@@ -68,6 +68,9 @@ def _parser() -> argparse.ArgumentParser:
     model.add_argument("--seed", type=int, metavar="N", help="that decides which images are held out")
     model.add_argument("--class-names", nargs="+", metavar="NAME", help="default: those that the data set says")
     model.add_argument("--mask-folder", metavar="NAME", help="of a voc data set, as SegmentationClassAug")
+    model.add_argument(
+        "--mask-values", type=int, nargs="+", metavar="N", help="what masks hold for each class, as 0 255"
+    )
     model.add_argument("--on-bad-data", choices=get_args(BadDataPolicy), help=f"default: {DEFAULT_POLICY}")
     model.add_argument("--size", type=int, nargs=2, metavar=("H", "W"), help="default: as the model was trained")
     model.add_argument(

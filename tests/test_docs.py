@@ -234,6 +234,7 @@ def test_a_wrong_command_is_found(line: str, monkeypatch: pytest.MonkeyPatch) ->
 def test_flags_in_the_text_exist(monkeypatch: pytest.MonkeyPatch) -> None:
     needed = {"evaluate": ["--model", "m", "--output", "o"], "predict": ["s", "--model", "m", "--output", "o"]}
     needed |= {"graft": ["m", "b", "o"], "weights": ["list"]}
+    needed |= {"check_data": ["f", "--task", "detection", "--data-format", "coco"]}
     flags: set[str] = set()
     for script in sorted((REPOSITORY / "scripts").glob("*.py")):
         for parser in parse(f"scripts/{script.name}", needed.get(script.stem, []), monkeypatch):

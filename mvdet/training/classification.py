@@ -19,7 +19,8 @@ from mvdet.evaluation.metrics.classification import correct_at
 from mvdet.models.inputs import as_input
 from mvdet.models.registry import create_model
 from mvdet.tasks import CLASSIFICATION
-from mvdet.training.opening import Opened, Source, open_data, say_data
+from mvdet.training.checks import require_learnable
+from mvdet.training.opening import Opened, Source, described, open_data
 from mvdet.training.recipe import AUTO, TrainingRecipe, setting
 from mvdet.training.task import TrainingTask
 
@@ -172,7 +173,10 @@ class ClassificationTask(TrainingTask):
 
 
 def classification_task(recipe: ClassificationRecipe) -> ClassificationTask:
-    """What Lightning trains by a recipe: the network with its data; raises what these raise."""
+    """What Lightning trains by a recipe: the network with its data.
+
+    Raises what these raise, and ValueError if nothing can be learnt from the data, see `require_learnable`.
+    """
     train, val = classification_dataset(recipe, train=True), classification_dataset(recipe, train=False)
-    say_data(recipe, CLASSIFICATION, {"train": train, "val": val})
+    require_learnable(train, val, described(recipe, CLASSIFICATION))
     return ClassificationTask(recipe, train, val)

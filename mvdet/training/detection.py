@@ -22,7 +22,8 @@ from mvdet.evaluation.results import Result, merge_ranks, to_results
 from mvdet.models.inputs import call_detector, detect
 from mvdet.models.registry import build_detector
 from mvdet.tasks import DETECTION
-from mvdet.training.opening import Opened, Source, open_data, say_data
+from mvdet.training.checks import require_learnable
+from mvdet.training.opening import Opened, Source, described, open_data
 from mvdet.training.recipe import AUTO, SHAPES_FOLDER, TrainingRecipe, setting
 from mvdet.training.task import TrainingTask
 from mvdet.wording import listed
@@ -198,7 +199,10 @@ class DetectionTask(TrainingTask):
 
 
 def detection_task(recipe: SSDLiteRecipe) -> DetectionTask:
-    """What Lightning trains by a recipe: the network with its data; raises what these raise."""
+    """What Lightning trains by a recipe: the network with its data.
+
+    Raises what these raise, and ValueError if nothing can be learnt from the data, see `require_learnable`.
+    """
     train, val = detection_dataset(recipe, train=True), detection_dataset(recipe, train=False)
-    say_data(recipe, DETECTION, {"train": train, "val": val})
+    require_learnable(train, val, described(recipe, DETECTION))
     return DetectionTask(recipe, train, val)

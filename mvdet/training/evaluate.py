@@ -32,9 +32,10 @@ from mvdet.evaluation.run.detection import run_detector
 from mvdet.evaluation.run.segmentation import run_segmenter
 from mvdet.models.trained import find_model
 from mvdet.tasks import CLASSIFICATION, DETECTION, SEGMENTATION, Task
+from mvdet.training.checks import require_measurable
 from mvdet.training.classification import ClassificationRecipe, classification_dataset
 from mvdet.training.detection import NAMED_IN_FILES, SSDLiteRecipe, detection_dataset
-from mvdet.training.opening import say_data
+from mvdet.training.opening import described
 from mvdet.training.recipe import AUTO, TrainingRecipe, read_settings
 from mvdet.training.segmentation import SegmentationRecipe, segmentation_dataset
 
@@ -91,6 +92,7 @@ class ModelEvaluation:
         val_share, seed: what is held out of a folder without a validation split; None takes the recipe's.
         class_names: of detection and segmentation: of a voc or folder data set; None takes the recipe's.
         mask_folder: of segmentation: of a voc data set; None takes the recipe's.
+        mask_values: of segmentation: what the masks hold for each class; None takes the recipe's.
         on_bad_data: what happens to unusable images and annotations.
         size: height and width that the model sees; None takes those that it was trained at.
         sliding_window: of segmentation: see `mvdet.evaluation.run.segmentation.run_segmenter`.
@@ -110,6 +112,7 @@ class ModelEvaluation:
     seed: int | None = None
     class_names: Sequence[str] | None = None
     mask_folder: str | None = None
+    mask_values: Sequence[int] | None = None
     on_bad_data: BadDataPolicy = DEFAULT_POLICY
     size: Sequence[int] | None = None
     sliding_window: bool = False
@@ -149,6 +152,7 @@ class ModelEvaluation:
             "val_split": self.split and tuple(self.split),
             "class_names": self.class_names and tuple(self.class_names),
             "mask_folder": self.mask_folder,
+            "mask_values": self.mask_values and tuple(self.mask_values),
             "val_share": self.val_share,
             "seed": self.seed,
         }
@@ -218,7 +222,7 @@ def _evaluate_results(options: ResultsEvaluation) -> str:
 def _evaluate_yolo(options: ModelEvaluation, run_yolo: YoloRunner) -> str:
     recipe = options.recipe(SSDLiteRecipe, DETECTION)
     dataset = detection_dataset(recipe, train=False)
-    say_data(recipe, DETECTION, {"val": dataset})
+    require_measurable(dataset, described(recipe, DETECTION))
     size = (options.size[0], options.size[1]) if options.size else None
     results = run_yolo(options.model, dataset, size=size, device=choose_device(options.device))
     return _report_detections(options, dataset, results)
@@ -231,7 +235,7 @@ def _evaluate_detector(detector: Any, options: ModelEvaluation) -> str:
         # not every class need occur in the images to evaluate on
         recipe = dataclasses.replace(recipe, class_names=tuple(detector.class_names))
         dataset = detection_dataset(recipe, train=False)
-    say_data(recipe, DETECTION, {"val": dataset})
+    require_measurable(dataset, described(recipe, DETECTION))
     return _report_detections(options, dataset, run_detector(detector, dataset, **options.running))
 
 
@@ -248,7 +252,7 @@ def _evaluate_classifier(classifier: Any, options: ModelEvaluation) -> str:
         raise ValueError(f"a classifier is evaluated on one split, got {', '.join(splits)}")
     recipe = options.recipe(ClassificationRecipe, CLASSIFICATION, **({"val_split": splits[0]} if splits else {}))
     dataset = classification_dataset(recipe, train=False)
-    say_data(recipe, CLASSIFICATION, {"val": dataset})
+    require_measurable(dataset, described(recipe, CLASSIFICATION))
     found = run_classifier(classifier, dataset, size=options.size_or(classifier.size), **options.running)
     return format_classification(report_on_classification(options.output, found, dataset.class_names))
 
@@ -256,7 +260,7 @@ def _evaluate_classifier(classifier: Any, options: ModelEvaluation) -> str:
 def _evaluate_segmenter(segmenter: Any, options: ModelEvaluation) -> str:
     recipe = options.recipe(SegmentationRecipe, SEGMENTATION)
     dataset = segmentation_dataset(recipe, train=False)
-    say_data(recipe, SEGMENTATION, {"val": dataset})
+    require_measurable(dataset, described(recipe, SEGMENTATION))
     looks: dict[str, Any] = {"size": options.size_or(segmenter.size), "sliding_window": options.sliding_window}
     found = run_segmenter(segmenter, dataset, **looks, **options.running)
     return format_segmentation(report_on_segmentation(dataset, found, options.output, settings=looks))
@@ -268,8 +272,10 @@ _EVALUATE: dict[str, Callable[[Any, ModelEvaluation], str]] = {
     SEGMENTATION.name: _evaluate_segmenter,
 }
 _NOT_OF_TASK: dict[str, set[str]] = {
-    CLASSIFICATION.name: {"backend", "score_threshold", "sliding_window", "class_names", "mask_folder"},
-    DETECTION.name: {"sliding_window", "mask_folder"},
+    CLASSIFICATION.name: {
+        *("backend", "score_threshold", "sliding_window", "class_names", "mask_folder", "mask_values")
+    },
+    DETECTION.name: {"sliding_window", "mask_folder", "mask_values"},
     SEGMENTATION.name: {"backend", "score_threshold"},
 }
 """The arguments of `ModelEvaluation` that a task has no use for."""

@@ -14,7 +14,7 @@ from pytorch_lightning.utilities import rank_zero_info
 
 from mvdet.data.formats.layout import Place, Recognised
 from mvdet.data.recognition import recognise
-from mvdet.tasks import Task
+from mvdet.tasks import TASKS, Task
 from mvdet.training.recipe import AUTO, TrainingRecipe
 from mvdet.wording import listed
 
@@ -139,10 +139,16 @@ def starting_point(task: Task, root: Path) -> tuple[str, Path]:
         FileNotFoundError, ValueError: as `recognise`.
     """
     found = recognise(root, task.name)
-    file = task.recipe_files()[found.data_format] if found.published else task.own_recipe_file
+    file = recipe_of(found)
     others = f" ({listed(found.also)} as well: --data-format says which)" if found.also else ""
     rank_zero_info(f"{root}: recognised as {found.data_format}{others}; settings of {file.name}, then the flags")
     return found.data_format, file
+
+
+def recipe_of(found: Recognised) -> Path:
+    """The recipe of a folder that was recognised: the published one of the public data set itself, else one's own."""
+    task = TASKS[found.task]
+    return task.recipe_files()[found.data_format] if found.published else task.own_recipe_file
 
 
 def held_out_of(files: Sequence[str], root: Path, share: float, seed: int) -> set[int]:
@@ -172,19 +178,7 @@ def held_out_of(files: Sequence[str], root: Path, share: float, seed: int) -> se
     return set(sorted(range(len(files)), key=place)[:count])
 
 
-def say_data(recipe: TrainingRecipe, task: Task, datasets: Mapping[str, _Dataset]) -> None:
-    """Say in one line what was opened: format, images, objects and classes.
-
-    Args:
-        recipe: whose data it is.
-        task: what the data is for.
-        datasets: by what they are for: "train", "val".
-    """
-    parts = []
-    for name, dataset in datasets.items():
-        objects = getattr(dataset.records, "objects", None)
-        parts.append(f"{name} {len(dataset)} images" + ("" if objects is None else f", {len(objects)} objects"))
-    names = next(iter(datasets.values())).class_names
-    classes = f"{len(names)} class{'es' if len(names) != 1 else ''}: {listed(names, 20)}"
-    where = "" if recipe.data_root is None else f"{recipe.data_root}: "
-    rank_zero_info(f"{where}{settled_format(recipe, task)}: {'; '.join(parts)}; {classes}")
+def described(recipe: TrainingRecipe, task: Task) -> str:
+    """The data of a recipe in messages: its folder, if it names one, and its format; raises as `settled_format`."""
+    data_format = settled_format(recipe, task)
+    return data_format if recipe.data_root is None else f"{recipe.data_root} ({data_format})"

@@ -21,7 +21,8 @@ from mvdet.models.deeplabv3 import DeepLabV3
 from mvdet.models.inputs import as_input
 from mvdet.models.registry import create_model
 from mvdet.tasks import SEGMENTATION
-from mvdet.training.opening import Opened, Source, open_data, say_data
+from mvdet.training.checks import require_learnable
+from mvdet.training.opening import Opened, Source, described, open_data
 from mvdet.training.recipe import AUTO, SHAPES_FOLDER, TrainingRecipe, setting
 from mvdet.training.task import TrainingTask
 from mvdet.wording import listed
@@ -51,6 +52,9 @@ class SegmentationRecipe(TrainingRecipe):
         None, "by class number; none takes those of DATA_ROOT/classes.txt, or VOC's of VOC itself"
     )
     mask_folder: str = setting(_MASK_FOLDER, "of a voc data set; SegmentationClassAug for SBD's masks")
+    mask_values: tuple[int, ...] | None = setting(
+        None, "what the masks hold for each class, as 0 255 for black and white; none is class numbers"
+    )
     size: tuple[int, int] = setting((512, 512), "height and width of the images")
     # network
     output_stride: int = setting(16, "of the backbone: 8, 16 or 32")
@@ -131,6 +135,7 @@ def segmentation_dataset(recipe: SegmentationRecipe, *, train: bool) -> Segmenta
     """
     augmented = partial(train_transform, scale=recipe.scale, photometric=recipe.photometric, flip=recipe.flip)
     options = recipe.dataset_options(augmented if train else eval_transform, train=train)
+    options["mask_values"] = recipe.mask_values
     opened = open_data(recipe, SEGMENTATION, SOURCES, train=train)
     return opened.part_of(READERS[opened.found.data_format](recipe, opened, options))
 
@@ -208,7 +213,10 @@ class SegmentationTask(TrainingTask):
 
 
 def segmentation_task(recipe: SegmentationRecipe) -> SegmentationTask:
-    """What Lightning trains by a recipe: the network with its data; raises what these raise."""
+    """What Lightning trains by a recipe: the network with its data.
+
+    Raises what these raise, and ValueError if nothing can be learnt from the data, see `require_learnable`.
+    """
     train, val = segmentation_dataset(recipe, train=True), segmentation_dataset(recipe, train=False)
-    say_data(recipe, SEGMENTATION, {"train": train, "val": val})
+    require_learnable(train, val, described(recipe, SEGMENTATION))
     return SegmentationTask(recipe, train, val)

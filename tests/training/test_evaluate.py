@@ -257,16 +257,18 @@ def test_a_checkpoint_of_ultralytics_is_handed_to_its_runner(
 
 
 def test_masks_of_another_folder(segmenter_run: RunResult, mask_folder: Path, tmp_path: Path) -> None:
-    """As SBD's, beside VOC's own: here they say that everything is background."""
+    """As SBD's, beside VOC's own: here they say that everything is background or a star."""
     for name in ("JPEGImages", "ImageSets"):
         (tmp_path / name).symlink_to(mask_folder / name)
     (tmp_path / "Aug").mkdir()
     for name in (mask_folder / "ImageSets" / "Segmentation" / "val.txt").read_text().split():
         with Image.open(mask_folder / "SegmentationClass" / f"{name}.png") as mask:
-            Image.new("P", mask.size).save(tmp_path / "Aug" / f"{name}.png")
+            other = Image.new("L", mask.size)
+            other.putpixel((0, 0), MASK_CLASSES.index("star"))
+            other.save(tmp_path / "Aug" / f"{name}.png")
     run(**on_masks(segmenter_run.best, tmp_path, tmp_path / "out"), mask_folder="Aug")
     per_class = read(tmp_path / "out" / "metrics.json")["per_class"]
-    assert {name for name, one in per_class.items() if one["pixels"]} == {"background"}
+    assert {name for name, one in per_class.items() if one["pixels"]} == {"background", "star"}
 
 
 def test_another_number_of_classes(classifier_run: RunResult, image_folders: Path, tmp_path: Path) -> None:

@@ -12,7 +12,7 @@ from PIL import Image
 from mvdet.tasks import CLASSIFICATION, DETECTION, SEGMENTATION
 from mvdet.training.classification import ClassificationRecipe, classification_dataset
 from mvdet.training.detection import SSDLiteRecipe, detection_dataset
-from mvdet.training.opening import held_out_of, say_data, starting_point
+from mvdet.training.opening import described, held_out_of, starting_point
 from mvdet.training.recipe import parse_arguments
 from mvdet.training.segmentation import SegmentationRecipe, segmentation_dataset
 
@@ -138,11 +138,10 @@ def test_what_a_run_starts_from(tmp_path: Path, caplog: pytest.LogCaptureFixture
     assert (recipe.data_format, recipe.epochs, recipe.batch_size) == ("yolo", 3, 16)
     with caplog.at_level(logging.INFO):
         starting_point(DETECTION, tmp_path / "a")
-        say_data(
-            recipe, DETECTION, {name: detection_dataset(recipe, train=name == "train") for name in ("train", "val")}
-        )
     assert "recognised as yolo; settings of ssdlite_folder.yaml, then the flags" in caplog.text
-    assert f"{tmp_path}/a: yolo: train 4 images, 6 objects; val 2 images, 3 objects; 2 classes: cat, dog" in caplog.text
+    assert described(recipe, DETECTION) == f"{tmp_path}/a (yolo)"
+    assert described(SSDLiteRecipe(data_root=tmp_path / "a"), DETECTION) == f"{tmp_path}/a (yolo)"
+    assert described(SSDLiteRecipe(), DETECTION) == "shapes"
 
 
 def test_classes_and_masks_are_shared_out_too(tmp_path: Path) -> None:

@@ -64,11 +64,15 @@ class RecordDataset(Dataset[Sample], ABC, Generic[AnyRecord, Loaded, AnyTransfor
         size: `(height, width)` of the images that an index alone gives.
         seed: of the transforms, 0 or more; None takes torch's generator.
 
+    Attributes:
+        part: the share of its images that a restricted data set has; `bad_data` is that of the whole.
+
     Raises:
         ValueError: sizes or seeds out of range.
     """
 
     records: Sequence[AnyRecord]
+    part = 1.0
 
     def __init__(
         self,
@@ -112,6 +116,7 @@ class RecordDataset(Dataset[Sample], ABC, Generic[AnyRecord, Loaded, AnyTransfor
         other = copy.copy(self)
         other.records = self._records_at(indices)
         other._unreadable = _shared(self._unreadable[list(indices)])
+        other.part = self.part * len(indices) / len(self)
         return other
 
     def _records_at(self, indices: Sequence[int]) -> Sequence[AnyRecord]:

@@ -8,7 +8,7 @@ from mvdet.data.datasets.detection import DetectionDataset
 from mvdet.data.datasets.records import ImageRecord, ObjectRow, pack_objects
 from mvdet.data.formats.coco import CocoFiles, coco_split
 from mvdet.data.formats.image_names import ImageNames
-from mvdet.data.io.boxes import box_edges, clip_box
+from mvdet.data.io.boxes import box_edges, clip_box, looks_like_corners
 from mvdet.data.io.coco_json import read_ground_truth
 from mvdet.data.io.faults import DEFAULT_POLICY, BadData, BadDataPolicy
 from mvdet.data.io.ground_truth import GroundTruth, GroundTruthObject
@@ -66,6 +66,7 @@ class CocoDetection(DetectionDataset):
             seed=seed,
             check_files=check_files,
         )
+        self.corner_like = sum(_looks_like_corners(item, truth) for item in truth.objects)
         self._truth = None if train else truth
 
     def ground_truth(self) -> GroundTruth:
@@ -91,6 +92,13 @@ def _records(truth: GroundTruth, folder: Path) -> Iterator[ImageRecord]:
         rows = [_row(item, labels[item.category_id], image.width, image.height) for item in objects]
         file = names.find(image.file_name) or folder / image.file_name
         yield ImageRecord(str(file), image_id, image.width, image.height, pack_objects(rows))
+
+
+def _looks_like_corners(item: GroundTruthObject, truth: GroundTruth) -> bool:
+    image = truth.images[item.image_id]
+    assert image.width is not None
+    assert image.height is not None
+    return looks_like_corners(item.box_xywh, image.width, image.height)
 
 
 def _row(item: GroundTruthObject, label: int, width: int, height: int) -> ObjectRow:

@@ -64,12 +64,14 @@ class DetectionDataset(RecordDataset[ImageRecord, NDArray[np.uint8], Transform])
 
     Attributes:
         class_names, category_ids, records, bad_data, train, transform, size: as above.
+        corner_like: objects whose size in the file looks like a corner, see `mvdet.data.io.boxes.looks_like_corners`.
 
     Raises:
         ValueError: bad data under the policy "error"; no usable image; sizes or seeds out of range.
     """
 
     records: Records
+    corner_like = 0
 
     def __init__(
         self,

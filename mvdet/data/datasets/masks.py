@@ -22,7 +22,7 @@ class FolderSegmentation(SegmentationDataset):
         masks: the folder of the masks, see `mvdet.data.io.masks.read_mask`.
         class_names: by class number, or a text file with one name a line.
         mask_suffix: what follows an image's name in its mask's: "_mask.png" for `NAME_mask.png`.
-        train, transform, size, seed, check_files: see `SegmentationDataset`.
+        train, transform, size, seed, check_files, mask_values: see `SegmentationDataset`.
         on_bad_data: what happens to bad items, see `mvdet.data.io.faults`.
 
     Raises:
@@ -43,6 +43,7 @@ class FolderSegmentation(SegmentationDataset):
         size: Size = (512, 512),
         seed: int | None = None,
         check_files: bool = True,
+        mask_values: Sequence[int] | None = None,
     ) -> None:
         if not mask_suffix.endswith(".png"):
             raise ValueError(f"mask_suffix must end in .png, got {mask_suffix!r}")
@@ -60,6 +61,7 @@ class FolderSegmentation(SegmentationDataset):
             size=size,
             seed=seed,
             check_files=check_files,
+            mask_values=mask_values,
         )
 
 

@@ -164,7 +164,7 @@ class VocSegmentation(SegmentationDataset):
         image_sets: instead of `split`, several lists as one set: `[("VOC2007", "trainval"), ("VOC2012", "trainval")]`.
         class_names: by class number; for the `shapes` set, "background" and `mvdet.data.shapes.dataset.CLASSES`.
         masks: the folder of the masks; "SegmentationClassAug" for SBD's (list "trainaug").
-        train, transform, size, seed, check_files: see `SegmentationDataset`.
+        train, transform, size, seed, check_files, mask_values: see `SegmentationDataset`.
         on_bad_data: what happens to bad items, see `mvdet.data.io.faults`.
 
     Raises:
@@ -187,6 +187,7 @@ class VocSegmentation(SegmentationDataset):
         size: Size = (512, 512),
         seed: int | None = None,
         check_files: bool = True,
+        mask_values: Sequence[int] | None = None,
     ) -> None:
         places = _places(root, split, image_sets, ("JPEGImages", masks, "ImageSets/Segmentation"))
         bad_data = BadData(listed(dict.fromkeys(str(place.images.parent) for place in places)), on_bad_data)
@@ -199,4 +200,5 @@ class VocSegmentation(SegmentationDataset):
             size=size,
             seed=seed,
             check_files=check_files,
+            mask_values=mask_values,
         )
