@@ -25,6 +25,7 @@ class Task:
         head: the modules of the head by their keys in a state dict; 0 stands for any number.
         class_layers: a regular expression for the keys of the layers whose size follows the number of classes.
         recipes: the file in `cfg/recipes/` that a training run starts from, by data format.
+        own_recipe: the one that a run on a folder of somebody's own starts from, where the format is not named.
         runs: the folder in `runs/` that training runs go to.
     """
 
@@ -35,6 +36,7 @@ class Task:
     head: tuple[str, ...]
     class_layers: str
     recipes: Mapping[str, str]
+    own_recipe: str
     runs: str
 
     @property
@@ -54,7 +56,16 @@ class Task:
         Raises:
             FileNotFoundError: the recipes did not come with the package.
         """
-        return {name: resource(f"cfg/recipes/{file}.yaml") for name, file in self.recipes.items()}
+        return {name: _recipe_file(file) for name, file in self.recipes.items()}
+
+    @property
+    def own_recipe_file(self) -> Path:
+        """The recipe for a folder of somebody's own; raises as `recipe_files`."""
+        return _recipe_file(self.own_recipe)
+
+
+def _recipe_file(name: str) -> Path:
+    return resource(f"cfg/recipes/{name}.yaml")
 
 
 DETECTION = Task(
@@ -70,7 +81,9 @@ DETECTION = Task(
         *("head.predictors.0.pointwise", "head.predictors.0"),
     ),
     class_layers=r"head\.predictors\.(\d+\.pointwise|\d+)\.(weight|bias)$",
-    recipes={name: f"ssdlite_{name}" for name in ("shapes", "bccd", "coco", "voc")},
+    recipes={name: f"ssdlite_{name}" for name in ("shapes", "bccd", "coco", "voc")}
+    | dict.fromkeys(("yolo", "labelme", "via"), "ssdlite_folder"),
+    own_recipe="ssdlite_folder",
     runs="ssdlite",
 )
 SEGMENTATION = Task(
@@ -88,6 +101,7 @@ SEGMENTATION = Task(
     ),
     class_layers=r"(head|aux_head)\.classifier\.",
     recipes={name: f"deeplabv3_{name}" for name in ("shapes", "voc", "folder")},
+    own_recipe="deeplabv3_folder",
     runs="deeplabv3",
 )
 CLASSIFICATION = Task(
@@ -98,6 +112,7 @@ CLASSIFICATION = Task(
     head=("head",),
     class_layers=r"head\.(weight|bias)$",
     recipes={"shapes": "classifier_shapes", "folder": "mobilevit_imagenet"},
+    own_recipe="classifier_folder",
     runs="classifier",
 )
 

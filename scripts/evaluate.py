@@ -59,13 +59,18 @@ def _parser() -> argparse.ArgumentParser:
     model = parser.add_argument_group("with --model", "the data set as in training, with the same names")
     formats = "; ".join(f"{task.noun}: {', '.join(task.data_formats)}" for task in TASKS.values())
     choices = sorted({name for task in TASKS.values() for name in task.data_formats})
-    model.add_argument("--data-format", choices=choices, help=formats)
+    model.add_argument("--data-format", choices=choices, help=f"default: found out from --data-root; {formats}")
     model.add_argument("--data-root", type=Path, metavar="DIR", help="folder of the data set")
-    model.add_argument("--split", nargs="+", help="split or splits; for voc also YEAR:SPLIT; default: the recipe's")
     model.add_argument(
-        "--class-names", nargs="+", metavar="NAME", help="of a voc or masks data set; default: the recipe's"
+        "--split", nargs="+", help="split or splits; for voc also YEAR:SPLIT; default: the recipe's, or what is found"
     )
+    model.add_argument("--val-share", type=float, metavar="S", help="held out of a folder without validation images")
+    model.add_argument("--seed", type=int, metavar="N", help="that decides which images are held out")
+    model.add_argument("--class-names", nargs="+", metavar="NAME", help="default: those that the data set says")
     model.add_argument("--mask-folder", metavar="NAME", help="of a voc data set, as SegmentationClassAug")
+    model.add_argument(
+        "--mask-values", type=int, nargs="+", metavar="N", help="what masks hold for each class, as 0 255"
+    )
     model.add_argument("--on-bad-data", choices=get_args(BadDataPolicy), help=f"default: {DEFAULT_POLICY}")
     model.add_argument("--size", type=int, nargs=2, metavar=("H", "W"), help="default: as the model was trained")
     model.add_argument(

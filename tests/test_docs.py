@@ -122,7 +122,8 @@ def parse(script: str, arguments: list[str], monkeypatch: pytest.MonkeyPatch) ->
         patch.setattr(sys, "argv", [script, *arguments])
         patch.setattr(argparse.ArgumentParser, "parse_known_args", known)
         patch.setattr(argparse.ArgumentParser, "parse_args", all_of_them)
-        # These parse by themselves, and then call:
+        # These parse by themselves, and then call, the first of them in the midst of it:
+        patch.setattr("mvdet.training.run.starting_point", stop)
         patch.setattr("mvdet.training.run.train", stop)
         patch.setattr("mvdet.training.sampler_comparison.compare_samplers", stop)
         try:
@@ -233,6 +234,7 @@ def test_a_wrong_command_is_found(line: str, monkeypatch: pytest.MonkeyPatch) ->
 def test_flags_in_the_text_exist(monkeypatch: pytest.MonkeyPatch) -> None:
     needed = {"evaluate": ["--model", "m", "--output", "o"], "predict": ["s", "--model", "m", "--output", "o"]}
     needed |= {"graft": ["m", "b", "o"], "weights": ["list"]}
+    needed |= {"check_data": ["f", "--task", "detection", "--data-format", "coco"]}
     flags: set[str] = set()
     for script in sorted((REPOSITORY / "scripts").glob("*.py")):
         for parser in parse(f"scripts/{script.name}", needed.get(script.stem, []), monkeypatch):

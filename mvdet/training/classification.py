@@ -18,7 +18,10 @@ from mvdet.data.transforms.classification import Interpolation, eval_transform, 
 from mvdet.evaluation.metrics.classification import correct_at
 from mvdet.models.inputs import as_input
 from mvdet.models.registry import create_model
-from mvdet.training.recipe import TrainingRecipe, setting
+from mvdet.tasks import CLASSIFICATION
+from mvdet.training.checks import require_learnable
+from mvdet.training.opening import Opened, Source, described, open_data
+from mvdet.training.recipe import AUTO, TrainingRecipe, setting
 from mvdet.training.task import TrainingTask
 
 SHAPES_FOLDER = Path("datasets/shapes-classification")
@@ -34,11 +37,11 @@ class ClassificationRecipe(TrainingRecipe):
     """
 
     # data
-    data_format: Literal["shapes", "folder"] = setting(
-        "shapes", "shapes (generated) or folder (ROOT/SPLIT/CLASS/IMAGE, as ImageNet)"
+    data_format: Literal["auto", "shapes", "folder"] = setting(
+        AUTO, "auto (found out from data_root), shapes (generated) or folder (ROOT/SPLIT/CLASS/IMAGE, as ImageNet)"
     )
-    train_split: str = setting("train", "folder of the training images")
-    val_split: str = setting("val", "folder of the validation images")
+    train_split: str | None = setting(None, "folder of the training images; none finds it")
+    val_split: str | None = setting(None, "folder of the validation images; none finds it, or holds val_share out")
     size: tuple[int, int] = setting((256, 256), "height and width of the images")
     interpolation: Interpolation = setting("bilinear", "of every resize: bilinear or bicubic")
     # network
@@ -71,19 +74,21 @@ class ClassificationRecipe(TrainingRecipe):
         self.check_data_root("folder")
 
 
-def _read_shapes(recipe: ClassificationRecipe, split: str, options: dict[str, Any]) -> ClassificationDataset:
-    return ClassificationDataset(generate_classification(recipe.data_root or SHAPES_FOLDER) / split, **options)
-
-
-def _read_folder(recipe: ClassificationRecipe, split: str, options: dict[str, Any]) -> ClassificationDataset:
-    return ClassificationDataset(recipe.existing_data_root / split, **options)
-
-
-READERS: dict[str, Callable[[ClassificationRecipe, str, dict[str, Any]], ClassificationDataset]] = {
-    "shapes": _read_shapes,
-    "folder": _read_folder,
+SOURCES: dict[str, Source] = {
+    "shapes": lambda recipe: (generate_classification(recipe.data_root or SHAPES_FOLDER), "folder")
 }
-"""By data format: the data set of a recipe and its split; what makes itself is made."""
+"""Data that makes itself: where it then lies, and in which format."""
+
+
+def _read_folder(recipe: ClassificationRecipe, opened: Opened, options: dict[str, Any]) -> ClassificationDataset:
+    (place,) = opened.places
+    return ClassificationDataset(place.images, **options)
+
+
+READERS: dict[str, Callable[[ClassificationRecipe, Opened, dict[str, Any]], ClassificationDataset]] = {
+    "folder": _read_folder
+}
+"""By data format: the data set of a recipe at its places."""
 
 
 def classification_dataset(recipe: ClassificationRecipe, *, train: bool) -> ClassificationDataset:
@@ -107,7 +112,8 @@ def classification_dataset(recipe: ClassificationRecipe, *, train: bool) -> Clas
     )
     plain = partial(eval_transform, interpolation=recipe.interpolation)
     options = recipe.dataset_options(augmented if train else plain, train=train)
-    return READERS[recipe.data_format](recipe, recipe.train_split if train else recipe.val_split, options)
+    opened = open_data(recipe, CLASSIFICATION, SOURCES, train=train)
+    return opened.part_of(READERS[opened.found.data_format](recipe, opened, options))
 
 
 class ClassificationTask(TrainingTask):
@@ -167,7 +173,10 @@ class ClassificationTask(TrainingTask):
 
 
 def classification_task(recipe: ClassificationRecipe) -> ClassificationTask:
-    """What Lightning trains by a recipe: the network with its data; raises what these raise."""
-    return ClassificationTask(
-        recipe, classification_dataset(recipe, train=True), classification_dataset(recipe, train=False)
-    )
+    """What Lightning trains by a recipe: the network with its data.
+
+    Raises what these raise, and ValueError if nothing can be learnt from the data, see `require_learnable`.
+    """
+    train, val = classification_dataset(recipe, train=True), classification_dataset(recipe, train=False)
+    require_learnable(train, val, described(recipe, CLASSIFICATION))
+    return ClassificationTask(recipe, train, val)

@@ -1,7 +1,7 @@
 """Training a detector: its recipe, the data sets that a recipe names, and what Lightning trains."""
 
 import dataclasses
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from typing import Any, Literal
@@ -10,10 +10,11 @@ from torch import Tensor
 
 from mvdet.data.datasets.base import Target
 from mvdet.data.datasets.bccd import find_voc_folder
-from mvdet.data.datasets.coco import CocoDetection, coco_split
+from mvdet.data.datasets.coco import CocoDetection
 from mvdet.data.datasets.detection import DetectionDataset
-from mvdet.data.datasets.voc import VocDetection
-from mvdet.data.io.voc import split_or_image_sets
+from mvdet.data.datasets.drawn import DrawnDetection, drawn_classes
+from mvdet.data.datasets.voc import VocDetection, voc_classes
+from mvdet.data.datasets.yolo import YoloDetection
 from mvdet.data.shapes.dataset import generate
 from mvdet.data.transforms.detection import eval_transform, train_transform
 from mvdet.evaluation.metrics.coco import evaluate_coco
@@ -21,8 +22,11 @@ from mvdet.evaluation.results import Result, merge_ranks, to_results
 from mvdet.models.inputs import call_detector, detect
 from mvdet.models.registry import build_detector
 from mvdet.tasks import DETECTION
-from mvdet.training.recipe import SHAPES_FOLDER, TrainingRecipe, one_split, setting
+from mvdet.training.checks import require_learnable
+from mvdet.training.opening import Opened, Source, described, open_data
+from mvdet.training.recipe import AUTO, SHAPES_FOLDER, TrainingRecipe, setting
 from mvdet.training.task import TrainingTask
+from mvdet.wording import listed
 
 BCCD_FOLDER = Path("datasets/BCCD_Dataset")
 """Where BCCD is downloaded to."""
@@ -40,12 +44,16 @@ class SSDLiteRecipe(TrainingRecipe):
     """
 
     # data
-    data_format: Literal["shapes", "bccd", "coco", "voc"] = setting(
-        "shapes", "shapes (generated), bccd (downloaded), coco or voc"
+    data_format: Literal["auto", "shapes", "bccd", "coco", "voc", "yolo", "labelme", "via"] = setting(
+        AUTO, "auto (found out from data_root), shapes (generated), bccd (downloaded), coco, voc, yolo, labelme or via"
     )
-    train_split: tuple[str, ...] = setting(("train",), "split or splits; for voc also YEAR:SPLIT, as VOC2007:trainval")
-    val_split: tuple[str, ...] = setting(("val",), "split or splits that the metrics are measured on")
-    class_names: tuple[str, ...] | None = setting(None, "classes of a voc data set; none finds them in the files")
+    train_split: tuple[str, ...] | None = setting(
+        None, "split or splits; for voc also YEAR:SPLIT, as VOC2007:trainval; none finds them in the folder"
+    )
+    val_split: tuple[str, ...] | None = setting(
+        None, "split or splits that the metrics are measured on; none finds them, or holds val_share out"
+    )
+    class_names: tuple[str, ...] | None = setting(None, "the classes; none finds them in the files")
     # network
     model: str | None = setting(None, "a whole network: torchvision/NAME for one of torchvision's detectors")
     output_stride: int = setting(32, "of the backbone: 8, 16 or 32")
@@ -61,37 +69,63 @@ class SSDLiteRecipe(TrainingRecipe):
         self.check_share("flip")
         if self.model is not None and (self.weights or self.weights_backbone):
             raise ValueError(f"{self.model} is trained from scratch here, it takes no weights")
-        self.check_data_root("coco", "voc")
+        self.check_data_root("coco", "voc", "yolo", "labelme", "via")
 
 
-def _read_coco(
-    recipe: SSDLiteRecipe, splits: Sequence[str], options: dict[str, Any], root: Path | None = None
-) -> DetectionDataset:
-    return CocoDetection(*coco_split(root or recipe.existing_data_root, one_split(splits, "coco")), **options)
+SOURCES: dict[str, Source] = {
+    "shapes": lambda recipe: (generate(recipe.data_root or SHAPES_FOLDER), "coco"),
+    "bccd": lambda recipe: (find_voc_folder(BCCD_FOLDER, recipe.data_root), "voc"),
+}
+"""Data that makes or fetches itself: where it then lies, and in which format."""
 
 
-def _read_voc(
-    recipe: SSDLiteRecipe, splits: Sequence[str], options: dict[str, Any], root: Path | None = None
-) -> DetectionDataset:
-    where = split_or_image_sets(splits)
-    return VocDetection(root or recipe.existing_data_root, **where, class_names=recipe.class_names, **options)
+def _read_coco(recipe: SSDLiteRecipe, opened: Opened, options: dict[str, Any]) -> DetectionDataset:
+    if len(opened.places) != 1:
+        names = ", ".join(str(place.annotations) for place in opened.places)
+        raise ValueError(f"a coco data set is trained and evaluated on one json file each, got {names}")
+    (place,) = opened.places
+    assert place.annotations is not None
+    dataset = CocoDetection(place.annotations, place.images, **options)
+    if recipe.class_names is not None and set(recipe.class_names) != set(dataset.class_names):
+        raise ValueError(
+            f"{place.annotations}: its classes are {listed(dataset.class_names)}, not the class_names that were given, "
+            f"{listed(recipe.class_names)}; leave them out"
+        )
+    return dataset
 
 
-def _read_shapes(recipe: SSDLiteRecipe, splits: Sequence[str], options: dict[str, Any]) -> DetectionDataset:
-    return _read_coco(recipe, splits, options, generate(recipe.data_root or SHAPES_FOLDER))
+def _read_voc(recipe: SSDLiteRecipe, opened: Opened, options: dict[str, Any]) -> DetectionDataset:
+    names = recipe.class_names or opened.found.class_names or voc_classes(opened.all_places)
+    return VocDetection(opened.found.root, places=opened.places, class_names=names, **options)
 
 
-def _read_bccd(recipe: SSDLiteRecipe, splits: Sequence[str], options: dict[str, Any]) -> DetectionDataset:
-    return _read_voc(recipe, splits, options, find_voc_folder(BCCD_FOLDER, recipe.data_root))
+def _read_yolo(recipe: SSDLiteRecipe, opened: Opened, options: dict[str, Any]) -> DetectionDataset:
+    known = opened.found.class_names or ()
+    if recipe.class_names is not None and len(recipe.class_names) != len(known):
+        raise ValueError(
+            f"{opened.found.root}: has {len(known)} classes, {listed(known)}; class_names names "
+            f"{len(recipe.class_names)}, {listed(recipe.class_names)}"
+        )
+    return YoloDetection(opened.places, recipe.class_names or known, **options)
 
 
-READERS: dict[str, Callable[[SSDLiteRecipe, Sequence[str], dict[str, Any]], DetectionDataset]] = {
-    "shapes": _read_shapes,
-    "bccd": _read_bccd,
+def _read_drawn(recipe: SSDLiteRecipe, opened: Opened, options: dict[str, Any]) -> DetectionDataset:
+    data_format = opened.found.data_format
+    names = recipe.class_names or drawn_classes(opened.all_places, data_format)
+    return DrawnDetection(opened.places, data_format, names, **options)
+
+
+READERS: dict[str, Callable[[SSDLiteRecipe, Opened, dict[str, Any]], DetectionDataset]] = {
     "coco": _read_coco,
     "voc": _read_voc,
+    "yolo": _read_yolo,
+    "labelme": _read_drawn,
+    "via": _read_drawn,
 }
-"""By data format: the data set of a recipe and its splits; what makes or fetches itself is made or fetched."""
+"""By data format: the data set of a recipe at its places."""
+
+NAMED_IN_FILES = ("voc", "labelme", "via")
+"""The formats whose classes are those that the annotations happen to name."""
 
 
 def detection_dataset(recipe: SSDLiteRecipe, *, train: bool) -> DetectionDataset:
@@ -113,7 +147,8 @@ def detection_dataset(recipe: SSDLiteRecipe, *, train: bool) -> DetectionDataset
         zoom_out=recipe.zoom_out,
     )
     options = recipe.dataset_options(augmented if train else eval_transform, train=train)
-    return READERS[recipe.data_format](recipe, recipe.train_split if train else recipe.val_split, options)
+    opened = open_data(recipe, DETECTION, SOURCES, train=train)
+    return opened.part_of(READERS[opened.found.data_format](recipe, opened, options))
 
 
 class DetectionTask(TrainingTask):
@@ -164,5 +199,10 @@ class DetectionTask(TrainingTask):
 
 
 def detection_task(recipe: SSDLiteRecipe) -> DetectionTask:
-    """What Lightning trains by a recipe: the network with its data; raises what these raise."""
-    return DetectionTask(recipe, detection_dataset(recipe, train=True), detection_dataset(recipe, train=False))
+    """What Lightning trains by a recipe: the network with its data.
+
+    Raises what these raise, and ValueError if nothing can be learnt from the data, see `require_learnable`.
+    """
+    train, val = detection_dataset(recipe, train=True), detection_dataset(recipe, train=False)
+    require_learnable(train, val, described(recipe, DETECTION))
+    return DetectionTask(recipe, train, val)

@@ -14,6 +14,7 @@ import torch
 from mvdet.checkpoints.torch_files import is_ultralytics_file
 from mvdet.data.datasets.detection import DetectionDataset
 from mvdet.data.io.faults import DEFAULT_POLICY, BadDataPolicy
+from mvdet.data.recognition import recognise
 from mvdet.evaluation.metrics.coco import BACKENDS, IOU_TYPES, Backend, IouType
 from mvdet.evaluation.reports.classification import format_classification, report_on_classification
 from mvdet.evaluation.reports.detection import (
@@ -31,9 +32,11 @@ from mvdet.evaluation.run.detection import run_detector
 from mvdet.evaluation.run.segmentation import run_segmenter
 from mvdet.models.trained import find_model
 from mvdet.tasks import CLASSIFICATION, DETECTION, SEGMENTATION, Task
+from mvdet.training.checks import require_measurable
 from mvdet.training.classification import ClassificationRecipe, classification_dataset
-from mvdet.training.detection import SSDLiteRecipe, detection_dataset
-from mvdet.training.recipe import TrainingRecipe, read_settings
+from mvdet.training.detection import NAMED_IN_FILES, SSDLiteRecipe, detection_dataset
+from mvdet.training.opening import described
+from mvdet.training.recipe import AUTO, TrainingRecipe, read_settings
 from mvdet.training.segmentation import SegmentationRecipe, segmentation_dataset
 
 Recipe = TypeVar("Recipe", bound=TrainingRecipe)
@@ -82,12 +85,14 @@ class ModelEvaluation:
 
     Attributes:
         model: as `mvdet.models.trained.find_model` takes it, or a checkpoint of ultralytics.
-        data_format: one of the task's.
         output: the folder to write to.
+        data_format: one of the task's; None finds it out from `data_root`.
         data_root: folder of the data set; None for those that make or fetch themselves.
-        split: split or splits; None takes the recipe's.
+        split: split or splits; None takes the recipe's, or finds them.
+        val_share, seed: what is held out of a folder without a validation split; None takes the recipe's.
         class_names: of detection and segmentation: of a voc or folder data set; None takes the recipe's.
         mask_folder: of segmentation: of a voc data set; None takes the recipe's.
+        mask_values: of segmentation: what the masks hold for each class; None takes the recipe's.
         on_bad_data: what happens to unusable images and annotations.
         size: height and width that the model sees; None takes those that it was trained at.
         sliding_window: of segmentation: see `mvdet.evaluation.run.segmentation.run_segmenter`.
@@ -99,12 +104,15 @@ class ModelEvaluation:
     """
 
     model: str
-    data_format: str
     output: Path
+    data_format: str = AUTO
     data_root: Path | None = None
     split: Sequence[str] | None = None
+    val_share: float | None = None
+    seed: int | None = None
     class_names: Sequence[str] | None = None
     mask_folder: str | None = None
+    mask_values: Sequence[int] | None = None
     on_bad_data: BadDataPolicy = DEFAULT_POLICY
     size: Sequence[int] | None = None
     sliding_window: bool = False
@@ -133,15 +141,22 @@ class ModelEvaluation:
 
         Raises:
             ValueError: a setting out of range, as the recipe says.
+            FileNotFoundError, ValueError: as `recognise`, where the format is left open.
         """
-        settings = read_settings(kind, task.recipe_files()[self.data_format])
-        settings |= {"data_format": self.data_format, "data_root": self.data_root, "on_bad_data": self.on_bad_data}
-        if self.split:
-            settings["val_split"] = tuple(self.split)
-        if self.class_names:
-            settings["class_names"] = tuple(self.class_names)
-        if self.mask_folder:
-            settings["mask_folder"] = self.mask_folder
+        data_format = self.data_format
+        if data_format == AUTO and self.data_root is not None:
+            data_format = recognise(self.data_root, task.name).data_format
+        settings = read_settings(kind, task.recipe_files()[data_format])
+        settings |= {"data_format": data_format, "data_root": self.data_root, "on_bad_data": self.on_bad_data}
+        given = {
+            "val_split": self.split and tuple(self.split),
+            "class_names": self.class_names and tuple(self.class_names),
+            "mask_folder": self.mask_folder,
+            "mask_values": self.mask_values and tuple(self.mask_values),
+            "val_share": self.val_share,
+            "seed": self.seed,
+        }
+        settings |= {name: value for name, value in given.items() if value is not None}
         return kind(**settings | changes)
 
 
@@ -166,14 +181,14 @@ def evaluate(arguments: Mapping[str, Any], run_yolo: YoloRunner) -> str:
     if given.get("model") is None:
         _check(given, ResultsEvaluation, "--results", needed="annotations")
         return _evaluate_results(ResultsEvaluation(**given))
-    _check(given, ModelEvaluation, "--model", needed="data_format")
+    _check(given, ModelEvaluation, "--model", needed="data_format" if "data_format" in given else "data_root")
     # ultralytics reads its own files, when the data set is there
     is_yolo = Path(given["model"]).is_file() and is_ultralytics_file(given["model"])
     model: Any = None if is_yolo else find_model(given["model"])
     task = DETECTION if model is None else model.task
     _refuse(given, _NOT_OF_TASK[task.name], f"a {task.noun}, which {given['model']} is")
     options = ModelEvaluation(**given)
-    if options.data_format not in task.data_formats:
+    if options.data_format not in (AUTO, *task.data_formats):
         allowed = ", ".join(task.data_formats)
         raise ValueError(f"--data-format for a {task.noun} must be one of {allowed}, got {options.data_format}")
     if model is None:
@@ -205,7 +220,9 @@ def _evaluate_results(options: ResultsEvaluation) -> str:
 
 
 def _evaluate_yolo(options: ModelEvaluation, run_yolo: YoloRunner) -> str:
-    dataset = detection_dataset(options.recipe(SSDLiteRecipe, DETECTION), train=False)
+    recipe = options.recipe(SSDLiteRecipe, DETECTION)
+    dataset = detection_dataset(recipe, train=False)
+    require_measurable(dataset, described(recipe, DETECTION))
     size = (options.size[0], options.size[1]) if options.size else None
     results = run_yolo(options.model, dataset, size=size, device=choose_device(options.device))
     return _report_detections(options, dataset, results)
@@ -214,6 +231,11 @@ def _evaluate_yolo(options: ModelEvaluation, run_yolo: YoloRunner) -> str:
 def _evaluate_detector(detector: Any, options: ModelEvaluation) -> str:
     recipe = options.recipe(SSDLiteRecipe, DETECTION, size=options.size_or(detector.size))
     dataset = detection_dataset(recipe, train=False)
+    if recipe.data_format in NAMED_IN_FILES and set(dataset.class_names) < set(detector.class_names):
+        # not every class need occur in the images to evaluate on
+        recipe = dataclasses.replace(recipe, class_names=tuple(detector.class_names))
+        dataset = detection_dataset(recipe, train=False)
+    require_measurable(dataset, described(recipe, DETECTION))
     return _report_detections(options, dataset, run_detector(detector, dataset, **options.running))
 
 
@@ -230,12 +252,15 @@ def _evaluate_classifier(classifier: Any, options: ModelEvaluation) -> str:
         raise ValueError(f"a classifier is evaluated on one split, got {', '.join(splits)}")
     recipe = options.recipe(ClassificationRecipe, CLASSIFICATION, **({"val_split": splits[0]} if splits else {}))
     dataset = classification_dataset(recipe, train=False)
+    require_measurable(dataset, described(recipe, CLASSIFICATION))
     found = run_classifier(classifier, dataset, size=options.size_or(classifier.size), **options.running)
     return format_classification(report_on_classification(options.output, found, dataset.class_names))
 
 
 def _evaluate_segmenter(segmenter: Any, options: ModelEvaluation) -> str:
-    dataset = segmentation_dataset(options.recipe(SegmentationRecipe, SEGMENTATION), train=False)
+    recipe = options.recipe(SegmentationRecipe, SEGMENTATION)
+    dataset = segmentation_dataset(recipe, train=False)
+    require_measurable(dataset, described(recipe, SEGMENTATION))
     looks: dict[str, Any] = {"size": options.size_or(segmenter.size), "sliding_window": options.sliding_window}
     found = run_segmenter(segmenter, dataset, **looks, **options.running)
     return format_segmentation(report_on_segmentation(dataset, found, options.output, settings=looks))
@@ -247,8 +272,10 @@ _EVALUATE: dict[str, Callable[[Any, ModelEvaluation], str]] = {
     SEGMENTATION.name: _evaluate_segmenter,
 }
 _NOT_OF_TASK: dict[str, set[str]] = {
-    CLASSIFICATION.name: {"backend", "score_threshold", "sliding_window", "class_names", "mask_folder"},
-    DETECTION.name: {"sliding_window", "mask_folder"},
+    CLASSIFICATION.name: {
+        *("backend", "score_threshold", "sliding_window", "class_names", "mask_folder", "mask_values")
+    },
+    DETECTION.name: {"sliding_window", "mask_folder", "mask_values"},
     SEGMENTATION.name: {"backend", "score_threshold"},
 }
 """The arguments of `ModelEvaluation` that a task has no use for."""

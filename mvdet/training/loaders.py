@@ -52,12 +52,13 @@ def train_loader(dataset: ImageDataset, recipe: TrainingRecipe, *, rank: int = 0
         common |= {"divisor": recipe.size_divisor, "base_size": recipe.size, "base_batch_size": batch_size}
         kind = MultiScaleBatchSampler if recipe.sampler == "multi-scale" else MultiSizeBatchSampler
         sampler = kind(len(dataset), max_pixels=recipe.max_pixels or None, **common)
-        height, width, least = min(sampler.pairs, key=lambda pair: pair.batch_size)
-        if least == 1:
-            raise ValueError(
-                f"a step at {height} x {width} pixels has one image on each device, batch normalisation needs two: "
-                f"raise batch_size {recipe.batch_size} or max_pixels {recipe.max_pixels}, or lower max_size"
-            )
+    height, width, least = min(sampler.pairs, key=lambda pair: pair.batch_size)
+    if least == 1 and not (recipe.sync_batch_norm and world_size > 1):
+        pixels = "" if recipe.sampler == "fixed" else f" or max_pixels {recipe.max_pixels}, or lower max_size"
+        raise ValueError(
+            f"a step at {height} x {width} pixels has one image on each device, batch normalisation needs two: "
+            f"raise batch_size {recipe.batch_size}{pixels}"
+        )
     return EpochLoader(_loader(dataset, sampler, recipe.workers), sampler, dataset.set_epoch)
 
 

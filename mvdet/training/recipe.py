@@ -16,6 +16,9 @@ from mvdet.wording import unknown_name_message
 T = TypeVar("T")
 Sampler = Literal["fixed", "multi-scale", "multi-size"]
 
+AUTO = "auto"
+"""The data format that is found out from the folder."""
+
 SHAPES_FOLDER = Path("datasets/shapes")
 """Where the generated pictures are written, unless a recipe says otherwise."""
 
@@ -36,8 +39,11 @@ class TrainingRecipe:
     """
 
     # data
-    data_format: str = setting("shapes", "how the data set lies on disk")
+    data_format: str = setting(AUTO, "how the data set lies on disk")
     data_root: Path | None = setting(None, "folder of the data set; those that make themselves have one of their own")
+    train_split: str | tuple[str, ...] | None = setting(None, "what to train on; none finds it in the folder")
+    val_split: str | tuple[str, ...] | None = setting(None, "what to measure on; none finds it in the folder")
+    val_share: float = setting(0.1, "of the training images, to measure on where the folder has no validation split")
     on_bad_data: BadDataPolicy = setting(DEFAULT_POLICY, "error or skip: what to do with unusable images and labels")
     workers: int = setting(2, "processes that load images, for each device")
     # network
@@ -90,9 +96,11 @@ class TrainingRecipe:
         for name in (*counts, "gradient_clip", "weight_decay"):
             if getattr(self, name) < 0:
                 raise ValueError(f"{name} must be at least 0, got {getattr(self, name)}")
-        self.check_share("ema_momentum", "adam_beta2")
+        self.check_share("ema_momentum", "adam_beta2", "val_share")
         if self.adam_beta2 == 1:
             raise ValueError("adam_beta2 must be below 1, got 1.0")
+        if self.val_share == 1:
+            raise ValueError("val_share must be below 1, got 1.0: nothing would be left to train on")
         if self.learning_rate <= 0:
             raise ValueError(f"learning_rate must be above 0, got {self.learning_rate}")
 
@@ -139,19 +147,6 @@ def _plain(value: Any) -> Any:
     return list(value) if isinstance(value, tuple) else value
 
 
-def one_split(splits: Sequence[str], data_format: str) -> str:
-    """The only split of a data format that has no lists of several.
-
-    Raises:
-        ValueError: there are several, or none.
-    """
-    if len(splits) != 1:
-        raise ValueError(
-            f"a {data_format} data set is trained and evaluated on one split each, got {', '.join(splits)}"
-        )
-    return splits[0]
-
-
 def read_settings(recipe: type, path: str | Path) -> dict[str, Any]:
     """The settings of a YAML file, converted to the types of a recipe's fields.
 
@@ -180,7 +175,14 @@ def read_settings(recipe: type, path: str | Path) -> dict[str, Any]:
     return settings
 
 
-def parse_arguments(recipe: type[T], argv: Sequence[str], recipes: Mapping[str, Path], *, description: str) -> T:
+def parse_arguments(
+    recipe: type[T],
+    argv: Sequence[str],
+    recipes: Mapping[str, Path],
+    *,
+    description: str,
+    recognise: Callable[[Path], tuple[str, Path]] | None = None,
+) -> T:
     """A recipe from the command line: its flags over the settings of `--config` over the defaults.
 
     Args:
@@ -188,6 +190,8 @@ def parse_arguments(recipe: type[T], argv: Sequence[str], recipes: Mapping[str, 
         argv: the arguments, without the program's name.
         recipes: the recipe that is taken without `--config`, by `data_format`.
         description: for `--help`.
+        recognise: says of a folder, where neither a data format nor `--config` is given, what its data format is and
+            which recipe is taken; raises FileNotFoundError or ValueError where it cannot say.
 
     Raises:
         SystemExit: for `--help`, and for arguments that argparse refuses.
@@ -206,9 +210,11 @@ def parse_arguments(recipe: type[T], argv: Sequence[str], recipes: Mapping[str, 
     given = {name: value for name, value in vars(arguments).items() if name in fields and value is not None}
     given = {name: _convert(value, fields[name], where=f"--{name.replace('_', '-')}") for name, value in given.items()}
     config = arguments.config
+    if config is None and given.get("data_format", AUTO) == AUTO and given.get("data_root") and recognise is not None:
+        given["data_format"], config = recognise(given["data_root"])
     if config is None:
-        formats = {field.name: field.default for field in dataclasses.fields(recipe)}  # type: ignore[arg-type]
-        config = recipes[given.get("data_format", formats["data_format"])]
+        data_format = given.get("data_format", AUTO)
+        config = recipes["shapes" if data_format == AUTO else data_format]
     return recipe(**read_settings(recipe, config) | given)
 
 
@@ -224,6 +230,7 @@ def _fields(recipe: type) -> dict[str, Any]:
 def _add_flag(parser: argparse.ArgumentParser, field: "dataclasses.Field[Any]", kind: Any) -> None:
     flag = "--" + field.name.replace("_", "-")
     text = f"{field.metadata['help']} (default {field.default})".replace("%", "%%")
+    kind = _without_none(kind)
     if kind is bool:
         parser.add_argument(flag, action=argparse.BooleanOptionalAction, default=None, help=text)
     elif typing.get_origin(kind) is tuple:
@@ -235,6 +242,16 @@ def _add_flag(parser: argparse.ArgumentParser, field: "dataclasses.Field[Any]", 
         parser.add_argument(flag, default=None, help=text, metavar=metavar)
 
 
+def _options(kind: Any) -> tuple[Any, ...]:
+    return typing.get_args(kind) if typing.get_origin(kind) in (typing.Union, types.UnionType) else (kind,)
+
+
+def _without_none(kind: Any) -> Any:
+    """The type of a setting that may be None, or of another one."""
+    (only,) = [option for option in _options(kind) if option is not type(None)]
+    return only
+
+
 def _convert(value: Any, kind: Any, *, where: str = "") -> Any:
     """A value of a YAML file or of the command line as a field's type.
 
@@ -242,10 +259,10 @@ def _convert(value: Any, kind: Any, *, where: str = "") -> Any:
         ValueError: if it is none; `where` goes before the message.
     """
     prefix = f"{where}: " if where else ""
-    options = typing.get_args(kind) if typing.get_origin(kind) in (typing.Union, types.UnionType) else (kind,)
-    if type(None) in options and (value is None or (isinstance(value, str) and value.lower() in _NONE_WORDS)):
+    word = value[0] if isinstance(value, list) and len(value) == 1 else value  # a flag of several values has a list
+    if type(None) in _options(kind) and (word is None or (isinstance(word, str) and word.lower() in _NONE_WORDS)):
         return None
-    (kind,) = [option for option in options if option is not type(None)]
+    kind = _without_none(kind)
     if typing.get_origin(kind) is typing.Literal:
         if value not in typing.get_args(kind):
             raise ValueError(prefix + unknown_name_message("value", value, typing.get_args(kind)))

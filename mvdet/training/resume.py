@@ -6,7 +6,7 @@ All that the project knows of Lightning's internals is in this file. They were c
 
 import logging
 import sys
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, Self
 
@@ -15,6 +15,7 @@ from pytorch_lightning.callbacks import ModelCheckpoint
 
 from mvdet.checkpoints.reading import read_torch
 from mvdet.data.samplers import PlannedBatchSampler
+from mvdet.wording import listed
 
 LAST = f"{ModelCheckpoint.CHECKPOINT_NAME_LAST}{ModelCheckpoint.FILE_EXTENSION}"
 """The file that holds the newest state of a run."""
@@ -61,6 +62,39 @@ def find_checkpoint(folder: Path, resume: str | None) -> Path | None:
         raise ValueError(f"no checkpoint in {folder} can be read: {'; '.join(problems)}")
     logger.warning("nothing to resume in %s: the run starts anew", folder)
     return None
+
+
+def require_same_network(checkpoint: Path, current: Mapping[str, Any], epochs: int) -> None:
+    """Raises ValueError unless a checkpoint is of the network and the classes of a run that is to go on from it.
+
+    Args:
+        checkpoint: one that can be read.
+        current: the `hparams` of what is trained now, see `mvdet.training.task.TrainingTask`.
+        epochs: that the run is to have in all; no fewer than the checkpoint's.
+    """
+    content = read_torch(checkpoint)
+    saved = content.get("hyper_parameters") if isinstance(content, Mapping) else None
+    if not isinstance(saved, Mapping) or "model" not in saved or "loops" not in content:
+        raise ValueError(f"{checkpoint} is no checkpoint of a run of these scripts; --weights takes weights alone")
+    theirs, ours = _identity(saved), _identity(current)
+    for what, value in ours.items():
+        if theirs.get(what) != value:
+            both = f"{what} there: {_shown(theirs.get(what))}; of this run: {_shown(value)}"
+            raise ValueError(f"cannot go on from {checkpoint}: {both}")
+    if content.get("epoch", 0) > epochs:
+        raise ValueError(f"cannot go on from {checkpoint}: it is in epoch {content['epoch'] + 1}, of {epochs} epochs")
+
+
+def _identity(hparams: Mapping[str, Any]) -> dict[str, Any]:
+    """What a network is, by how it is called in messages."""
+    model = hparams["model"]
+    options = {f"the network's {key}": value for key, value in model.get("options", {}).items()}
+    return {"the network": model.get("name"), **options, "the classes": list(hparams.get("class_names", ()))}
+
+
+def _shown(value: object) -> str:
+    is_names = isinstance(value, list) and all(isinstance(item, str) for item in value)
+    return f"{len(value)}, {listed(value)}" if is_names and isinstance(value, list) else str(value)
 
 
 class EpochLoader:

@@ -1,29 +1,30 @@
 """A training run from its recipe to its report."""
 
+import contextlib
 import dataclasses
-import os
+import logging
 import signal
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import pytorch_lightning as pl
-import torch
 import yaml
-from pytorch_lightning.callbacks import Callback, LearningRateMonitor, ModelCheckpoint, TQDMProgressBar
-from pytorch_lightning.loggers import CSVLogger, TensorBoardLogger
-from pytorch_lightning.utilities import rank_zero_only
+from pytorch_lightning.callbacks import Callback, ModelCheckpoint
 from pytorch_lightning.utilities.exceptions import SIGTERMException
 
 from mvdet.tasks import Task
-from mvdet.training.callbacks import EvaluateLastEpoch, ExponentialMovingAverage, SaveOnInterruption
+from mvdet.training.loaders import train_loader
+from mvdet.training.opening import starting_point
+from mvdet.training.output import rank, run_folder
 from mvdet.training.recipe import TrainingRecipe, parse_arguments
-from mvdet.training.resume import LAST, find_checkpoint
+from mvdet.training.resume import LAST, find_checkpoint, require_same_network
 from mvdet.training.task import TrainingTask
+from mvdet.training.trainer import make_trainer
 
 Recipe = TypeVar("Recipe", bound=TrainingRecipe)
-_OUTPUT_VARIABLE = "MVDET_RUN_OUTPUT"
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -63,94 +64,52 @@ def train(
 
     Args:
         recipe: all settings.
-        make_task: what is trained, on what; called when the output folder is free and random numbers are seeded.
+        make_task: what is trained, on what; called when the output folder is held, devices are there and random
+            numbers are seeded.
         name: of the folder in `runs` that the run goes to, unless the recipe says otherwise.
         callbacks: of Lightning, beside the run's own.
 
     Raises:
-        FileExistsError: the output folder holds a run, and nothing says to resume it.
+        FileExistsError: the output folder holds a run, and nothing says to resume it, or another run is under way.
         FileNotFoundError: the data, the weights or the checkpoint is not there.
-        ValueError: the data, the weights or the checkpoint cannot be used.
+        ValueError: the data, the weights, the checkpoint or the devices cannot be used.
         ConnectionError: data or weights must be downloaded and cannot be.
         mvdet.training.task.NonFiniteLossError: the loss became NaN or infinite.
     """
-    output = recipe.output or _default_output(Path("runs") / name)
-    checkpoints = output / "checkpoints"
-    if recipe.resume is None and checkpoints.is_dir() and any(checkpoints.glob("*.ckpt")):
-        raise FileExistsError(f"{output} holds a run; --resume auto goes on with it, another --output starts one")
-    resumed = find_checkpoint(checkpoints, recipe.resume)
-    pl.seed_everything(recipe.seed, workers=True, verbose=False)
-    task = make_task(recipe)
-    output.mkdir(parents=True, exist_ok=True)
-    if _rank() == 0:
-        settings = yaml.safe_dump(recipe.as_dict(), sort_keys=False)
-        (output / "recipe.yaml").write_text(settings, encoding="utf-8")
-    best = ModelCheckpoint(checkpoints, "best", monitor=task.monitor, mode="max", enable_version_counter=False)
-    trainer = pl.Trainer(
-        accelerator=recipe.accelerator,
-        devices=_devices(recipe.devices),
-        num_nodes=recipe.num_nodes,
-        precision=recipe.precision,  # type: ignore[arg-type]
-        max_epochs=recipe.epochs,
-        check_val_every_n_epoch=recipe.evaluate_every,
-        gradient_clip_val=recipe.gradient_clip or None,
-        sync_batchnorm=recipe.sync_batch_norm and torch.cuda.is_available() and recipe.accelerator != "cpu",
-        use_distributed_sampler=False,  # the loaders share out the images themselves
-        reload_dataloaders_every_n_epochs=1,  # epochs differ in length where batches differ in size
-        callbacks=[best, *_callbacks(recipe, checkpoints), *callbacks],
-        # a folder for each start: a resumed run keeps what was logged before
-        logger=[CSVLogger(output, name="logs"), TensorBoardLogger(output, name="tensorboard")],
-        log_every_n_steps=1,
-        num_sanity_val_steps=0,
-        enable_model_summary=False,
-    )
-    trainer.fit(task, ckpt_path=resumed, weights_only=True)
+    with run_folder(recipe.output, Path("runs") / name) as output:
+        checkpoints = output / "checkpoints"
+        if recipe.resume is None and checkpoints.is_dir() and any(checkpoints.glob("*.ckpt")):
+            raise FileExistsError(f"{output} holds a run; --resume auto goes on with it, another --output starts one")
+        resumed = find_checkpoint(checkpoints, recipe.resume)
+        best = ModelCheckpoint(checkpoints, "best", mode="max", enable_version_counter=False)
+        trainer = make_trainer(recipe, output, best, callbacks)  # before data is read: devices may not be there
+        pl.seed_everything(recipe.seed, workers=True, verbose=False)
+        with _first_process_speaks():
+            task = make_task(recipe)
+        best.monitor = task.monitor
+        train_loader(task.train_data, recipe, world_size=trainer.world_size)  # raises for batches that cannot be
+        if resumed is not None:
+            require_same_network(resumed, task.hparams, recipe.epochs)
+        if rank() == 0:
+            settings = yaml.safe_dump(recipe.as_dict(), sort_keys=False)
+            (output / "recipe.yaml").write_text(settings, encoding="utf-8")
+        trainer.fit(task, ckpt_path=resumed, weights_only=True)
     metrics = {name: float(trainer.callback_metrics[name]) for name in task.metrics}
     best_path = Path(best.best_model_path) if best.best_model_path else None
     return RunResult(output, best_path, checkpoints / LAST, metrics)
 
 
-def _callbacks(recipe: TrainingRecipe, checkpoints: Path) -> list[Callback]:
-    every: Any = {"every_n_epochs": 1, "save_on_train_epoch_end": True}
-    if recipe.checkpoint_every:
-        every = {"every_n_train_steps": recipe.checkpoint_every}
-    newest = ModelCheckpoint(
-        checkpoints, "{step:08d}", monitor="step", mode="max", save_top_k=2, save_last=True, **every
-    )
-    callbacks: list[Callback] = [newest, LearningRateMonitor("step"), TQDMProgressBar(refresh_rate=5)]
-    callbacks += [EvaluateLastEpoch(), SaveOnInterruption(checkpoints / LAST)]
-    if recipe.ema_momentum:
-        callbacks.append(ExponentialMovingAverage(recipe.ema_momentum))
-    return callbacks
-
-
-def _rank() -> int:
-    """The rank of this process, before Lightning's trainer exists; 0 where there is one process only."""
-    return int(getattr(rank_zero_only, "rank", None) or 0)
-
-
-def _devices(text: str) -> int | str:
-    """Lightning takes a number as a count and a string as a list: --devices 2 is two of them."""
-    return int(text) if text.lstrip("-").isdigit() else text
-
-
-def _default_output(parent: Path) -> Path:
-    """train, train2, train3 ...: the first that is not there, as ultralytics numbers its runs.
-
-    The processes that Lightning starts for further devices take the first one's, through the environment.
-
-    Raises:
-        ValueError: in a further process that was started otherwise, which cannot know the first one's folder.
-    """
-    if _rank():
-        if _OUTPUT_VARIABLE not in os.environ:
-            raise ValueError("several processes that are not started by Lightning itself need the same --output")
-        return Path(os.environ[_OUTPUT_VARIABLE])
-    number = 1
-    while (folder := parent / f"train{number if number > 1 else ''}").exists():
-        number += 1
-    os.environ[_OUTPUT_VARIABLE] = str(folder)
-    return folder
+@contextlib.contextmanager
+def _first_process_speaks() -> Iterator[None]:
+    """What is found in the data is the same in every process: the first one warns of it."""
+    ours = logging.getLogger("mvdet")
+    level = ours.level
+    if rank():
+        ours.setLevel(logging.ERROR)
+    try:
+        yield
+    finally:
+        ours.setLevel(level)
 
 
 def run_command(
@@ -168,10 +127,17 @@ def run_command(
         SystemExit: a problem, with one line that says it, or SIGTERM, as the shell reports it.
     """
     try:
-        settings = parse_arguments(recipe, sys.argv[1:], task.recipe_files(), description=description or "")
+        settings = parse_arguments(
+            recipe,
+            sys.argv[1:],
+            task.recipe_files(),
+            description=description or "",
+            recognise=partial(starting_point, task),
+        )
         result = train(settings, make_task, task.runs)
     except SIGTERMException:
         sys.exit(128 + signal.SIGTERM)
     except (ValueError, OSError, RuntimeError) as error:
         sys.exit(f"error: {error}")
-    print(result.summary())
+    if rank() == 0:
+        print(result.summary())

@@ -1,19 +1,18 @@
 """Training a segmentation network: its recipe, the data sets that a recipe names, and what Lightning trains."""
 
 import dataclasses
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from functools import partial
 from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
 
-from mvdet.class_names import VOC_SEGMENTATION_CLASSES
 from mvdet.data.datasets.base import Target
-from mvdet.data.datasets.masks import FolderSegmentation
+from mvdet.data.datasets.masks import mask_records
 from mvdet.data.datasets.segmentation import SegmentationDataset
-from mvdet.data.datasets.voc import VocSegmentation
-from mvdet.data.io.voc import split_or_image_sets
+from mvdet.data.formats.masks import CLASS_FILES
+from mvdet.data.io.faults import BadData
 from mvdet.data.shapes.dataset import SEMANTIC_CLASSES, generate
 from mvdet.data.transforms.segmentation import eval_transform, train_transform
 from mvdet.evaluation.metrics.segmentation import confusion_matrix, predicted_labels, segmentation_metrics
@@ -22,11 +21,13 @@ from mvdet.models.deeplabv3 import DeepLabV3
 from mvdet.models.inputs import as_input
 from mvdet.models.registry import create_model
 from mvdet.tasks import SEGMENTATION
-from mvdet.training.recipe import SHAPES_FOLDER, TrainingRecipe, one_split, setting
+from mvdet.training.checks import require_learnable
+from mvdet.training.opening import Opened, Source, described, open_data
+from mvdet.training.recipe import AUTO, SHAPES_FOLDER, TrainingRecipe, setting
 from mvdet.training.task import TrainingTask
+from mvdet.wording import listed
 
 _MASK_FOLDER = "SegmentationClass"
-_CLASS_FILE = "classes.txt"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -38,13 +39,22 @@ class SegmentationRecipe(TrainingRecipe):
     """
 
     # data
-    data_format: Literal["shapes", "voc", "folder"] = setting(
-        "shapes", "shapes (generated), voc or folder (images/SPLIT and masks/SPLIT)"
+    data_format: Literal["auto", "shapes", "voc", "folder"] = setting(
+        AUTO, "auto (found out from data_root), shapes (generated), voc or folder (images/SPLIT and masks/SPLIT)"
     )
-    train_split: tuple[str, ...] = setting(("train",), "split or splits; for voc also YEAR:SPLIT, as VOC2012:train")
-    val_split: tuple[str, ...] = setting(("val",), "split or splits that the metrics are measured on")
-    class_names: tuple[str, ...] | None = setting(None, "by class number; none takes VOC's, or DATA_ROOT/classes.txt")
+    train_split: tuple[str, ...] | None = setting(
+        None, "split or splits; for voc also YEAR:SPLIT, as VOC2012:train; none finds them in the folder"
+    )
+    val_split: tuple[str, ...] | None = setting(
+        None, "split or splits that the metrics are measured on; none finds them, or holds val_share out"
+    )
+    class_names: tuple[str, ...] | None = setting(
+        None, "by class number; none takes those of DATA_ROOT/classes.txt, or VOC's of VOC itself"
+    )
     mask_folder: str = setting(_MASK_FOLDER, "of a voc data set; SegmentationClassAug for SBD's masks")
+    mask_values: tuple[int, ...] | None = setting(
+        None, "what the masks hold for each class, as 0 255 for black and white; none is class numbers"
+    )
     size: tuple[int, int] = setting((512, 512), "height and width of the images")
     # network
     output_stride: int = setting(16, "of the backbone: 8, 16 or 32")
@@ -71,34 +81,46 @@ class SegmentationRecipe(TrainingRecipe):
         if not 0 < self.scale[0] <= self.scale[1]:
             raise ValueError(f"scale must be (low, high) above 0, got {self.scale}")
         self.check_data_root("voc", "folder")
-        if self.data_format != "voc" and self.mask_folder != _MASK_FOLDER:
+        if self.data_format not in ("voc", AUTO) and self.mask_folder != _MASK_FOLDER:
             raise ValueError(f"mask_folder is a voc data set's, got {self.mask_folder} with {self.data_format}")
 
 
-def _read_shapes(recipe: SegmentationRecipe, splits: Sequence[str], options: dict[str, Any]) -> SegmentationDataset:
-    root = generate(recipe.data_root or SHAPES_FOLDER) / "VOC"
-    return VocSegmentation(root, **split_or_image_sets(splits), class_names=SEMANTIC_CLASSES, **options)
+SOURCES: dict[str, Source] = {"shapes": lambda recipe: (generate(recipe.data_root or SHAPES_FOLDER) / "VOC", "voc")}
+"""Data that makes itself: where it then lies, and in which format."""
 
 
-def _read_voc(recipe: SegmentationRecipe, splits: Sequence[str], options: dict[str, Any]) -> SegmentationDataset:
-    classes = recipe.class_names or VOC_SEGMENTATION_CLASSES
-    where = split_or_image_sets(splits)
-    root = recipe.existing_data_root
-    return VocSegmentation(root, **where, class_names=classes, masks=recipe.mask_folder, **options)
+def _read_masks(recipe: SegmentationRecipe, opened: Opened, options: dict[str, Any]) -> SegmentationDataset:
+    names = recipe.class_names or opened.found.class_names
+    if recipe.class_names is None and recipe.data_format == "shapes":
+        names = SEMANTIC_CLASSES
+    if names is None:
+        raise ValueError(
+            f"{opened.found.root}: nothing says what the class numbers of the masks mean; write {CLASS_FILES[0]}, a "
+            "name a line from class 0 on, or give class_names (--class-names background ...)"
+        )
+    bad_data = BadData(listed(dict.fromkeys(str(place.images) for place in opened.places)), recipe.on_bad_data)
+    options = {name: value for name, value in options.items() if name != "on_bad_data"}
+    return SegmentationDataset(mask_records(opened.places, bad_data), names, bad_data, **options)
 
 
-def _read_folder(recipe: SegmentationRecipe, splits: Sequence[str], options: dict[str, Any]) -> SegmentationDataset:
-    root, split = recipe.existing_data_root, one_split(splits, "folder")
-    names = recipe.class_names or root / _CLASS_FILE
-    return FolderSegmentation(root / "images" / split, root / "masks" / split, names, **options)
+def _read_voc(recipe: SegmentationRecipe, opened: Opened, options: dict[str, Any]) -> SegmentationDataset:
+    places = []
+    for place in opened.places:
+        assert place.annotations is not None
+        masks = (
+            place.annotations if recipe.mask_folder == _MASK_FOLDER else place.annotations.parent / recipe.mask_folder
+        )
+        if not masks.is_dir():
+            raise FileNotFoundError(f"{masks} is not a folder; the masks were expected in it")
+        places.append(dataclasses.replace(place, annotations=masks, suffix=".png"))
+    return _read_masks(recipe, dataclasses.replace(opened, places=tuple(places)), options)
 
 
-READERS: dict[str, Callable[[SegmentationRecipe, Sequence[str], dict[str, Any]], SegmentationDataset]] = {
-    "shapes": _read_shapes,
+READERS: dict[str, Callable[[SegmentationRecipe, Opened, dict[str, Any]], SegmentationDataset]] = {
     "voc": _read_voc,
-    "folder": _read_folder,
+    "folder": _read_masks,
 }
-"""By data format: the data set of a recipe and its splits; what makes itself is made."""
+"""By data format: the data set of a recipe at its places."""
 
 
 def segmentation_dataset(recipe: SegmentationRecipe, *, train: bool) -> SegmentationDataset:
@@ -113,7 +135,9 @@ def segmentation_dataset(recipe: SegmentationRecipe, *, train: bool) -> Segmenta
     """
     augmented = partial(train_transform, scale=recipe.scale, photometric=recipe.photometric, flip=recipe.flip)
     options = recipe.dataset_options(augmented if train else eval_transform, train=train)
-    return READERS[recipe.data_format](recipe, recipe.train_split if train else recipe.val_split, options)
+    options["mask_values"] = recipe.mask_values
+    opened = open_data(recipe, SEGMENTATION, SOURCES, train=train)
+    return opened.part_of(READERS[opened.found.data_format](recipe, opened, options))
 
 
 class SegmentationTask(TrainingTask):
@@ -189,5 +213,10 @@ class SegmentationTask(TrainingTask):
 
 
 def segmentation_task(recipe: SegmentationRecipe) -> SegmentationTask:
-    """What Lightning trains by a recipe: the network with its data; raises what these raise."""
-    return SegmentationTask(recipe, segmentation_dataset(recipe, train=True), segmentation_dataset(recipe, train=False))
+    """What Lightning trains by a recipe: the network with its data.
+
+    Raises what these raise, and ValueError if nothing can be learnt from the data, see `require_learnable`.
+    """
+    train, val = segmentation_dataset(recipe, train=True), segmentation_dataset(recipe, train=False)
+    require_learnable(train, val, described(recipe, SEGMENTATION))
+    return SegmentationTask(recipe, train, val)

@@ -11,6 +11,7 @@ import shutil
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -19,9 +20,12 @@ import pytest
 from PIL import Image
 
 from mvdet.data.datasets.coco import CocoDetection
+from mvdet.data.datasets.drawn import DrawnDetection
 from mvdet.data.datasets.masks import FolderSegmentation
 from mvdet.data.datasets.voc import VocDetection
+from mvdet.data.datasets.yolo import YoloDetection
 from mvdet.data.io.masks import write_mask
+from mvdet.data.recognition import recognise
 
 COUNT = int(os.environ.get("MVDET_MUTATIONS", "40"))
 
@@ -101,6 +105,50 @@ def build_masks(root: Path) -> None:
     (root / "classes.txt").write_text("".join(f"{name}\n" for name in CLASSES), encoding="utf-8")
 
 
+def build_yolo(root: Path) -> None:
+    width, height = SIZE
+    for n, name in enumerate(NAMES):
+        save_picture(root / f"images/{name}.jpg", n)
+        rows = []
+        for label, (x1, y1, x2, y2) in enumerate(boxes_of(n)):
+            corners = [x1, y1, x2, y1, x2, y2, x1, y2]
+            values = corners if n % 2 else [(x1 + x2) / 2, (y1 + y2) / 2, x2 - x1, y2 - y1]
+            shares = [f"{value / (height if at % 2 else width):.6f}" for at, value in enumerate(values)]
+            rows.append(" ".join([str(label), *shares]))
+        (root / "labels").mkdir(exist_ok=True)
+        (root / f"labels/{name}.txt").write_text("".join(f"{row}\n" for row in rows))
+    (root / "train.txt").write_text("".join(f"./images/{name}.jpg\n" for name in NAMES), encoding="utf-8")
+    names = "".join(f"  {number}: {name}\n" for number, name in enumerate(CLASSES))
+    (root / "data.yaml").write_text(f"path: .\ntrain: train.txt\nval: train.txt\nnames:\n{names}", encoding="utf-8")
+
+
+def build_labelme(root: Path) -> None:
+    for n, name in enumerate(NAMES):
+        save_picture(root / f"{name}.jpg", n)
+        shapes = [
+            {"label": CLASSES[k], "points": [[x1, y1], [x2, y2]], "shape_type": "rectangle", "flags": {}}
+            for k, (x1, y1, x2, y2) in enumerate(boxes_of(n))
+        ]
+        content = {"version": "5.4.1", "shapes": shapes, "imagePath": f"{name}.jpg", "imageData": None}
+        content |= {"imageWidth": SIZE[0], "imageHeight": SIZE[1]}
+        (root / f"{name}.json").write_text(json.dumps(content, ensure_ascii=False, indent=0), encoding="utf-8")
+
+
+def build_via(root: Path) -> None:
+    content = {}
+    for n, name in enumerate(NAMES):
+        save_picture(root / f"{name}.jpg", n)
+        regions = [
+            {
+                "shape_attributes": {"name": "rect", "x": x1, "y": y1, "width": x2 - x1, "height": y2 - y1},
+                "region_attributes": {"class": CLASSES[k]},
+            }
+            for k, (x1, y1, x2, y2) in enumerate(boxes_of(n))
+        ]
+        content[f"{name}.jpg123"] = {"filename": f"{name}.jpg", "size": 123, "regions": regions}
+    (root / "via_region_data.json").write_text(json.dumps(content, ensure_ascii=False, indent=0), encoding="utf-8")
+
+
 def load_voc(root: Path, **options: Any) -> VocDetection:
     return VocDetection(root, "train", class_names=None, **options)
 
@@ -111,6 +159,16 @@ def load_coco(root: Path, **options: Any) -> CocoDetection:
 
 def load_masks(root: Path, **options: Any) -> FolderSegmentation:
     return FolderSegmentation(root / "images", root / "masks", root / "classes.txt", **options)
+
+
+def load_yolo(root: Path, **options: Any) -> YoloDetection:
+    found = recognise(root, "detection", "yolo")
+    return YoloDetection(found.places(["train"]), found.class_names or (), **options)
+
+
+def load_drawn(data_format: str, root: Path, **options: Any) -> DrawnDetection:
+    found = recognise(root, "detection", data_format)
+    return DrawnDetection(found.places(found.train), data_format, **options)
 
 
 @dataclass(frozen=True)
@@ -126,6 +184,9 @@ FORMATS = {
     "voc": Format(build_voc, load_voc, "Annotations/*.xml"),
     "coco": Format(build_coco, load_coco, "*.json"),
     "masks": Format(build_masks, load_masks, "masks/*.png"),
+    "yolo": Format(build_yolo, load_yolo, "labels/*.txt"),
+    "labelme": Format(build_labelme, partial(load_drawn, "labelme"), "*.json"),
+    "via": Format(build_via, partial(load_drawn, "via"), "*.json"),
 }
 """A format more is a row more; mutations go by the suffix of the file, see `OF_KIND`."""
 
@@ -138,7 +199,7 @@ def change_bytes(file: Path, draw: random.Random) -> bool:
     for _ in range(draw.choice((1, 5, 50)) if data else 0):
         data[draw.randrange(len(data))] = draw.randrange(256)
     file.write_bytes(data)
-    return file.suffix in (".txt", ".json", ".xml")
+    return file.suffix in (".txt", ".json", ".xml", ".yaml")
 
 
 def cut(file: Path, draw: random.Random) -> bool:
@@ -220,7 +281,7 @@ def change_json(file: Path, draw: random.Random) -> bool:
         content = None
     if not isinstance(content, dict):
         return True
-    parent, key, shrinks = content, draw.choice(("images", "annotations", "categories", "info")), True
+    parent, key, shrinks = content, draw.choice(sorted(content) or ["images"]), True
     for _ in range(draw.choice((0, 1, 2, 2, 2, 2, 3))):
         value = parent.get(key) if isinstance(parent, dict) else parent[key]
         if not isinstance(value, dict | list) or not value:
@@ -266,6 +327,54 @@ def change_lines(file: Path, draw: random.Random) -> bool:
     return True
 
 
+def change_label(file: Path, draw: random.Random) -> bool:
+    """Another value, or a value more or fewer, in a row of a label file; the row stays an object, or is reported."""
+    lines = file.read_bytes().decode("utf-8", "ignore").splitlines()
+    rows = [at for at, line in enumerate(lines) if len(line.split()) > 4]
+    if rows:
+        words = lines[at := draw.choice(rows)].split()
+        place = draw.randrange(len(words))
+        kind = draw.choice(("drop", "junk", "scale", "double", "comma", "confidence"))
+        if kind == "drop":
+            del words[place]
+        elif kind == "junk":
+            words[place] = str(draw.choice([*JUNK[2:], "nan", "-0.0", "1e999", "7", "0x1"])).replace("\0", "0")
+        elif kind == "scale":
+            words[place] = str(float(words[place]) * draw.choice((-1, 64, 0.01, 1e300, 0)))
+        elif kind == "double":
+            words.insert(place, words[place])
+        elif kind == "confidence":
+            words.append("0.93")
+        lines[at] = (", " if kind == "comma" else " ").join(words)
+    file.write_text("\n".join(lines), encoding="utf-8")
+    return False
+
+
+def change_yaml(file: Path, draw: random.Random) -> bool:
+    lines = file.read_bytes().decode("utf-8", "ignore").splitlines()
+    if lines:
+        at = draw.randrange(len(lines))
+        key, _, value = lines[at].partition(":")
+        junk = json.dumps(draw.choice(JUNK))
+        lines[at : at + 1] = draw.choice(
+            (
+                [],
+                [lines[at]] * 2,
+                [f"{key}: {junk}"],
+                [f"{junk}:{value}"],
+                [f"{key}:{value}", "nc: 7"],
+                [f"\t{lines[at]}"],
+                [f"{key}: 2001-99-99"],
+                [f"{key}: &a [*a]"],
+                [f"{key}: [{value}, {value}]"],
+                [f"{key}: !!python/object:os.system {value}"],
+                ["[" * 5000],
+            )
+        )
+    file.write_text("\n".join(lines), encoding="utf-8")
+    return True
+
+
 def change_mask(file: Path, draw: random.Random) -> bool:
     with Image.open(file) as picture:
         values = np.asarray(picture.convert("L" if picture.mode != "P" else "P"))
@@ -302,7 +411,8 @@ ANY = (change_bytes, cut, replace_content, remove, rename, swap, litter)
 OF_KIND: dict[str, tuple[Callable[[Path, random.Random], bool], ...]] = {
     ".xml": (*ANY, encode, *[change_xml] * 8),
     ".json": (change_bytes, cut, replace_content, remove, encode, *[change_json] * 12),
-    ".txt": (*ANY, encode, *[change_lines] * 4),
+    ".txt": (*ANY, encode, *[change_lines] * 4, *[change_label] * 4),
+    ".yaml": (*ANY, encode, *[change_yaml] * 6),
     ".png": ANY,
     ".jpg": ANY,
 }
@@ -321,7 +431,8 @@ def mutate(root: Path, pattern: str, draw: random.Random) -> tuple[str, bool]:
         mutation = draw.choice(mutations)
         try:
             shrinks |= mutation(file, draw)
-        except (OSError, SyntaxError):  # a picture that an earlier mutation broke
+        # a picture that an earlier mutation broke, for which ultralytics, if it was imported, asks for a package
+        except (OSError, SyntaxError, ImportError):
             continue
         done.append(f"{mutation.__name__} {file.relative_to(root)}")
     return ", ".join(done), shrinks

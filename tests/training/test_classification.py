@@ -68,5 +68,8 @@ def test_bad_data_is_what_the_recipe_says(pictures: Path, tmp_path: Path) -> Non
         (tmp_path / "train" / "circle" / f"{number}.jpg").write_bytes(file.read_bytes())
     (tmp_path / "train" / "circle" / "broken.jpg").write_bytes(b"nothing")
     with pytest.raises(ValueError, match=r"broken\.jpg"):
-        classification_dataset(classification(tmp_path, tmp_path, on_bad_data="error"), train=True)
-    assert len(classification_dataset(classification(tmp_path, tmp_path, on_bad_data="skip"), train=True)) == 2
+        classification_dataset(classification(tmp_path, tmp_path, val_split="val", on_bad_data="error"), train=True)
+    assert (
+        len(classification_dataset(classification(tmp_path, tmp_path, val_split="val", on_bad_data="skip"), train=True))
+        == 2
+    )

@@ -5,6 +5,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import layouts
 import numpy as np
 import pytest
 import torch
@@ -173,7 +174,7 @@ def test_what_does_not_go_with_masks(
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ({"model": "best.ckpt"}, "--model needs --data-format"),
+        ({"model": "best.ckpt"}, "--model needs --data-root"),
         ({"model": "best.ckpt", "data_format": "bccd", "iou_type": "segm"}, "--iou-type does not go with --model"),
         (
             {"results": Path("r.json"), "annotations": Path("a.json"), "size": [64, 64]},
@@ -192,14 +193,36 @@ def shapes(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return generate(tmp_path_factory.mktemp("data") / "shapes", num_train=1, num_val=3)
 
 
-def test_a_detector_on_voc_data(shapes: Path, tmp_path: Path) -> None:
-    """An untrained one, saved as training does, whose classes have another order than the data set's."""
-    names = CLASSES[::-1]
+def save_detector(file: Path, names: tuple[str, ...]) -> None:
+    """An untrained detector as a run saves it."""
     model = create_model("ssdlite_mobilevit_xxs", num_classes=len(names) + 1)
     built = {"name": "ssdlite_mobilevit_xxs", "options": {"size": [64, 96]}, "size": [64, 96]}
     known = {"model": built, "class_names": names, "category_ids": list(range(1, len(names) + 1))}
     weights = {f"model.{key}": value for key, value in model.state_dict().items()}
-    torch.save({"hyper_parameters": known, "state_dict": weights}, tmp_path / "best.ckpt")
+    torch.save({"hyper_parameters": known, "state_dict": weights}, file)
+
+
+@pytest.mark.parametrize(
+    ("write", "images"),
+    [(layouts.yolo, 2), (layouts.coco_roboflow, 2), (layouts.voc_beside, 2), (layouts.coco_cvat, 1)],
+)
+def test_a_folder_alone_is_recognised(write: Callable[[Path], None], images: int, tmp_path: Path) -> None:
+    save_detector(tmp_path / "best.ckpt", layouts.CLASSES)
+    write(tmp_path / "data")
+    printed = run(model=str(tmp_path / "best.ckpt"), output=tmp_path / "out", data_root=tmp_path / "data")
+    assert printed.startswith(f"{images} images, ")
+
+
+def test_classes_that_do_not_occur_in_the_images_to_evaluate_on(tmp_path: Path) -> None:
+    save_detector(tmp_path / "best.ckpt", ("bird", *layouts.CLASSES))
+    layouts.labelme(tmp_path / "data")
+    printed = run(model=str(tmp_path / "best.ckpt"), output=tmp_path / "out", data_root=tmp_path / "data")
+    assert {line.split()[0] for line in printed.splitlines() if line} >= {"bird", "cat", "dog"}
+
+
+def test_a_detector_on_voc_data(shapes: Path, tmp_path: Path) -> None:
+    """An untrained one, saved as training does, whose classes have another order than the data set's."""
+    save_detector(tmp_path / "best.ckpt", CLASSES[::-1])
     data = {"data_format": "voc", "data_root": shapes / "VOC", "split": ["val"], "class_names": CLASSES}
     printed = run(model=str(tmp_path / "best.ckpt"), output=tmp_path / "out", **data)
     assert printed.startswith("3 images, ")
@@ -234,16 +257,18 @@ def test_a_checkpoint_of_ultralytics_is_handed_to_its_runner(
 
 
 def test_masks_of_another_folder(segmenter_run: RunResult, mask_folder: Path, tmp_path: Path) -> None:
-    """As SBD's, beside VOC's own: here they say that everything is background."""
+    """As SBD's, beside VOC's own: here they say that everything is background or a star."""
     for name in ("JPEGImages", "ImageSets"):
         (tmp_path / name).symlink_to(mask_folder / name)
     (tmp_path / "Aug").mkdir()
     for name in (mask_folder / "ImageSets" / "Segmentation" / "val.txt").read_text().split():
         with Image.open(mask_folder / "SegmentationClass" / f"{name}.png") as mask:
-            Image.new("P", mask.size).save(tmp_path / "Aug" / f"{name}.png")
+            other = Image.new("L", mask.size)
+            other.putpixel((0, 0), MASK_CLASSES.index("star"))
+            other.save(tmp_path / "Aug" / f"{name}.png")
     run(**on_masks(segmenter_run.best, tmp_path, tmp_path / "out"), mask_folder="Aug")
     per_class = read(tmp_path / "out" / "metrics.json")["per_class"]
-    assert {name for name, one in per_class.items() if one["pixels"]} == {"background"}
+    assert {name for name, one in per_class.items() if one["pixels"]} == {"background", "star"}
 
 
 def test_another_number_of_classes(classifier_run: RunResult, image_folders: Path, tmp_path: Path) -> None:

@@ -49,6 +49,8 @@ def test_validation_repeats_nothing(numbers: Make, recipe: Make, seen: Make) -> 
     [
         ({"batch_size": 5}, 2, "batch_size 5 cannot be shared out evenly to 2 processes"),
         ({"batch_size": 24}, 1, "batch_size 24 is more than the 23 training images"),
+        ({"batch_size": 1}, 1, "a step at 64 x 64 pixels has one image on each device, .*: raise batch_size 1$"),
+        ({"batch_size": 2, "sync_batch_norm": False}, 2, "a step at 64 x 64 pixels has one image on each device"),
         ({"sampler": "multi-scale", "batch_size": 2}, 1, "a step at 96 x 96 pixels has one image on each device"),
         ({"sampler": "multi-scale", "max_pixels": 9000}, 1, "max_pixels must be at least 9216, one image"),
         ({"sampler": "multi-size", "max_pixels": 9300}, 1, "max_pixels must be at least 55296, 6 images"),
@@ -57,3 +59,17 @@ def test_validation_repeats_nothing(numbers: Make, recipe: Make, seen: Make) -> 
 def test_what_cannot_work(changes: dict, world_size: int, message: str, numbers: Make, recipe: Make) -> None:
     with pytest.raises(ValueError, match=message):
         train_loader(numbers(23), recipe(**changes), world_size=world_size)
+
+
+def test_one_image_on_each_of_several_devices_is_normalised_with_the_others(numbers: Make, recipe: Make) -> None:
+    assert len(train_loader(numbers(24), recipe(batch_size=2), world_size=2)) == 12
+
+
+@pytest.mark.parametrize("sampler", ["fixed", "multi-scale", "multi-size"])
+@pytest.mark.parametrize("world_size", [1, 2, 3])
+def test_no_step_has_one_image(sampler: str, world_size: int, numbers: Make, recipe: Make, seen: Make) -> None:
+    options = recipe(sampler=sampler, batch_size=2 * world_size, min_size=(32, 32), max_size=(64, 64))
+    for count in range(6, 22):
+        for rank in range(world_size):
+            loader = train_loader(numbers(count), options, rank=rank, world_size=world_size)
+            assert min(len(batch[2]) for batch in seen(loader)) >= 2

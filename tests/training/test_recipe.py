@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 import yaml
 
+from mvdet.data.recognition import FINDERS
 from mvdet.tasks import CLASSIFICATION, DETECTION, SEGMENTATION, Task
 from mvdet.training import classification, detection, segmentation
 from mvdet.training.classification import ClassificationRecipe
@@ -21,6 +22,11 @@ READERS = {
     ClassificationRecipe: classification.READERS,
     SegmentationRecipe: segmentation.READERS,
 }
+SOURCES = {
+    SSDLiteRecipe: detection.SOURCES,
+    ClassificationRecipe: classification.SOURCES,
+    SegmentationRecipe: segmentation.SOURCES,
+}
 OTHER_RECIPES = {"mobilevitv2_imagenet": ClassificationRecipe, "deeplabv3_v2_voc": SegmentationRecipe}
 
 
@@ -31,19 +37,23 @@ def parse(*argv: str) -> SSDLiteRecipe:
 @pytest.mark.parametrize(("kind", "name"), [(kind, name) for kind, files in TASKS.items() for name in files])
 def test_the_recipes_that_come_with_mvdet(kind: type[TrainingRecipe], name: str) -> None:
     settings = read_settings(kind, TASKS[kind][name])
-    assert settings["data_format"] == name
+    own = TASKS[kind][name] == RECIPES[kind].own_recipe_file
+    assert settings.get("data_format") == (None if own else name)
     kind(**settings | {"data_root": Path("somewhere")})
 
 
 @pytest.mark.parametrize(("kind", "task"), RECIPES.items())
 def test_data_formats_are_the_same_everywhere(kind: type[TrainingRecipe], task: Task) -> None:
     allowed = typing.get_args(typing.get_type_hints(kind)["data_format"])
-    assert allowed == task.data_formats == tuple(READERS[kind])
+    assert allowed == ("auto", *task.data_formats)
+    assert set(task.data_formats) == {*READERS[kind], *SOURCES[kind]}
+    assert set(READERS[kind]) == set(FINDERS[task.name])
 
 
 def test_every_recipe_is_a_tasks() -> None:
     folder = DETECTION.recipe_files()["coco"].parent
     named = {path.stem for files in TASKS.values() for path in files.values()}
+    named |= {task.own_recipe for task in RECIPES.values()}
     assert {path.stem for path in folder.glob("*.yaml")} == named | set(OTHER_RECIPES)
     for name, kind in OTHER_RECIPES.items():
         kind(**read_settings(kind, folder / f"{name}.yaml") | {"data_root": Path("somewhere")})

@@ -67,9 +67,7 @@ def test_a_folder_of_images_and_masks(masks: Path, tmp_path: Path) -> None:
     recipe = segmentation(tmp_path, tmp_path, data_format="folder", class_names=None)
     dataset = segmentation_dataset(recipe, train=False)
     assert (len(dataset), dataset.class_names) == (14, ("background", *CLASSES))
-    with pytest.raises(
-        ValueError, match="a folder data set is trained and evaluated on one split each, got val, train"
-    ):
+    with pytest.raises(FileNotFoundError, match="no split 'train'; there are val"):
         segmentation_dataset(
             segmentation(tmp_path, tmp_path, data_format="folder", val_split=("val", "train")), train=False
         )

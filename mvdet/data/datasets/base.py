@@ -64,11 +64,15 @@ class RecordDataset(Dataset[Sample], ABC, Generic[AnyRecord, Loaded, AnyTransfor
         size: `(height, width)` of the images that an index alone gives.
         seed: of the transforms, 0 or more; None takes torch's generator.
 
+    Attributes:
+        part: the share of its images that a restricted data set has; `bad_data` is that of the whole.
+
     Raises:
         ValueError: sizes or seeds out of range.
     """
 
     records: Sequence[AnyRecord]
+    part = 1.0
 
     def __init__(
         self,
@@ -106,6 +110,17 @@ class RecordDataset(Dataset[Sample], ABC, Generic[AnyRecord, Loaded, AnyTransfor
         other = copy.copy(self)
         other.transform, other._transforms, other.size = transform, {}, _checked_size(size)
         return other
+
+    def restricted(self, indices: Sequence[int]) -> Self:
+        """The same data set with some of its images only, in the order of the indices."""
+        other = copy.copy(self)
+        other.records = self._records_at(indices)
+        other._unreadable = _shared(self._unreadable[list(indices)])
+        other.part = self.part * len(indices) / len(self)
+        return other
+
+    def _records_at(self, indices: Sequence[int]) -> Sequence[AnyRecord]:
+        return [self.records[index] for index in indices]
 
     def summary(self) -> str:
         """What was left out, of the annotations and of the files that turned out unreadable since."""

@@ -2,67 +2,33 @@
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import NamedTuple
 
 from mvdet.data.datasets.base import Size, TransformFactory
 from mvdet.data.datasets.detection import DetectionDataset
 from mvdet.data.datasets.records import ImageRecord, ObjectRow, pack_objects
-from mvdet.data.io.boxes import box_edges, clip_box
+from mvdet.data.formats.coco import CocoFiles, coco_split
+from mvdet.data.formats.image_names import ImageNames
+from mvdet.data.io.boxes import box_edges, clip_box, looks_like_corners
 from mvdet.data.io.coco_json import read_ground_truth
 from mvdet.data.io.faults import DEFAULT_POLICY, BadData, BadDataPolicy
 from mvdet.data.io.ground_truth import GroundTruth, GroundTruthObject
 
-YEARS = ("2017", "2014")
-"""COCO's releases, whose files are named `instances_train2017.json` and `train2017/`; the newer one is tried first."""
-
-
-class CocoFiles(NamedTuple):
-    """Where a split lies: its instances json and its folder of images."""
-
-    annotations: Path
-    images: Path
-
-
-def coco_split(root: str | Path, split: str) -> CocoFiles:
-    """Find a split's files in a data set's folder.
-
-    COCO's own layout is known (`annotations/instances_{split}2017.json` with `{split}2017/`, also 2014 and without a
-    year) and that of mvdet's `shapes` (`annotations/instances_{split}.json` with `images/{split}/`), in any mixture. A
-    year that `split` names itself ("val2014") is kept to.
-
-    Args:
-        root: the data set's folder.
-        split: "train", "val", "train2017" ...
-
-    Raises:
-        FileNotFoundError: nothing was found; the message lists what was looked for.
-    """
-    root = Path(root).expanduser()
-    names = [split, *(split + year for year in YEARS)]
-    jsons = [root / "annotations" / f"instances_{name}.json" for name in names]
-    found = next(((name, file) for name, file in zip(names, jsons, strict=True) if file.is_file()), None)
-    if found is None:
-        raise FileNotFoundError(f"no COCO annotations of split {split!r}; looked for {', '.join(map(str, jsons))}")
-    name, annotations = found
-    folders = [root / prefix / name for name in dict.fromkeys((name, split)) for prefix in ("", "images")]
-    images = next((folder for folder in folders if folder.is_dir()), None)
-    if images is None:
-        raise FileNotFoundError(f"no images for {annotations}; looked for the folders {', '.join(map(str, folders))}")
-    return CocoFiles(annotations, images)
+__all__ = ["CocoDetection", "CocoFiles", "coco_split"]
 
 
 class CocoDetection(DetectionDataset):
     """An instances json with its images.
 
     Labels follow ascending category id, from 1, whatever the ids are. Crowds and images without objects are kept; see
-    `DetectionDataset` for what becomes of them. `area` is the annotation's, or its box's where it gives none.
+    `DetectionDataset` for what becomes of them. `area` is the annotation's, or its box's where it gives none. A
+    category that only bears the name of the others' group, as Roboflow's first, is no class (see `without_group`).
 
     The file is read once. A data set to evaluate on keeps its objects as annotated, for `ground_truth`; one to train on
     does not, for it would hold them next to the records that it trains on, and is seldom scored.
 
     Args:
         annotations: the json file.
-        images: the folder that its file names are relative to.
+        images: the folder that its file names are relative to; see `ImageNames` for names that tools wrote otherwise.
         train, transform, size, seed, check_files: see `DetectionDataset`.
         on_bad_data: what happens to bad items, see `mvdet.data.io.faults`.
 
@@ -100,7 +66,8 @@ class CocoDetection(DetectionDataset):
             seed=seed,
             check_files=check_files,
         )
-        self._truth = None if train else truth.of_images(self.records.image_ids.tolist())
+        self.corner_like = sum(_looks_like_corners(item, truth) for item in truth.objects)
+        self._truth = None if train else truth
 
     def ground_truth(self) -> GroundTruth:
         """What the json file says of the images and objects in use, so that scores are those of the file.
@@ -108,20 +75,30 @@ class CocoDetection(DetectionDataset):
         Boxes and areas are the file's, to the last digit, not clipped and not rounded. For a data set to train on the
         file is read again.
         """
-        if self._truth is not None:
-            return self._truth
-        truth = read_ground_truth(self.annotation_file, BadData(self.annotation_file, "skip"))
+        truth = self._truth or read_ground_truth(self.annotation_file, BadData(self.annotation_file, "skip"))
         return truth.of_images(self.records.image_ids.tolist())
 
 
 def _records(truth: GroundTruth, folder: Path) -> Iterator[ImageRecord]:
     labels = {category_id: label for label, category_id in enumerate(truth.class_names, start=1)}
+    # anywhere below the folder only where no name leads to an image: a single one that does not is missing
+    names = ImageNames(folder, deep=False)
+    if not any(names.find(image.file_name) for image in truth.images.values()):
+        names = ImageNames(folder)
     for image_id, objects in truth.objects_by_image().items():
         image = truth.images[image_id]
         assert image.width is not None
         assert image.height is not None
         rows = [_row(item, labels[item.category_id], image.width, image.height) for item in objects]
-        yield ImageRecord(str(folder / image.file_name), image_id, image.width, image.height, pack_objects(rows))
+        file = names.find(image.file_name) or folder / image.file_name
+        yield ImageRecord(str(file), image_id, image.width, image.height, pack_objects(rows))
+
+
+def _looks_like_corners(item: GroundTruthObject, truth: GroundTruth) -> bool:
+    image = truth.images[item.image_id]
+    assert image.width is not None
+    assert image.height is not None
+    return looks_like_corners(item.box_xywh, image.width, image.height)
 
 
 def _row(item: GroundTruthObject, label: int, width: int, height: int) -> ObjectRow:

@@ -64,12 +64,14 @@ class DetectionDataset(RecordDataset[ImageRecord, NDArray[np.uint8], Transform])
 
     Attributes:
         class_names, category_ids, records, bad_data, train, transform, size: as above.
+        corner_like: objects whose size in the file looks like a corner, see `mvdet.data.io.boxes.looks_like_corners`.
 
     Raises:
         ValueError: bad data under the policy "error"; no usable image; sizes or seeds out of range.
     """
 
     records: Records
+    corner_like = 0
 
     def __init__(
         self,
@@ -143,6 +145,9 @@ class DetectionDataset(RecordDataset[ImageRecord, NDArray[np.uint8], Transform])
                 objects.append(GroundTruthObject(record.image_id, category_id, box_xywh, area, crowd, ignore))
         names = distinct_names(dict(zip(self.category_ids, self.class_names, strict=True)))
         return GroundTruth(self.bad_data.source, images, names, tuple(objects))
+
+    def _records_at(self, indices: Sequence[int]) -> Records:
+        return Records([self.records[index] for index in indices])
 
     def _load(self, record: ImageRecord) -> NDArray[np.uint8]:
         annotated = record.width, record.height

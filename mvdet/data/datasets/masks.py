@@ -5,10 +5,10 @@ from pathlib import Path
 
 from mvdet.data.datasets.base import Size, TransformFactory
 from mvdet.data.datasets.segmentation import MaskRecord, SegmentationDataset
+from mvdet.data.formats.layout import Place
+from mvdet.data.formats.masks import read_class_names
+from mvdet.data.formats.pairs import left_over, numbered_pairs
 from mvdet.data.io.faults import DEFAULT_POLICY, BadData, BadDataPolicy, Fault
-from mvdet.data.io.images import IMAGE_SUFFIXES
-from mvdet.data.io.listing import visible_files
-from mvdet.data.io.text import read_text
 
 
 class FolderSegmentation(SegmentationDataset):
@@ -22,7 +22,7 @@ class FolderSegmentation(SegmentationDataset):
         masks: the folder of the masks, see `mvdet.data.io.masks.read_mask`.
         class_names: by class number, or a text file with one name a line.
         mask_suffix: what follows an image's name in its mask's: "_mask.png" for `NAME_mask.png`.
-        train, transform, size, seed, check_files: see `SegmentationDataset`.
+        train, transform, size, seed, check_files, mask_values: see `SegmentationDataset`.
         on_bad_data: what happens to bad items, see `mvdet.data.io.faults`.
 
     Raises:
@@ -43,6 +43,7 @@ class FolderSegmentation(SegmentationDataset):
         size: Size = (512, 512),
         seed: int | None = None,
         check_files: bool = True,
+        mask_values: Sequence[int] | None = None,
     ) -> None:
         if not mask_suffix.endswith(".png"):
             raise ValueError(f"mask_suffix must end in .png, got {mask_suffix!r}")
@@ -52,7 +53,7 @@ class FolderSegmentation(SegmentationDataset):
                 raise FileNotFoundError(f"{folder} is not a folder; the {kind} were expected in it")
         bad_data = BadData(image_folder, on_bad_data)
         super().__init__(
-            _records(image_folder, mask_folder, mask_suffix, bad_data),
+            mask_records([Place(image_folder, mask_folder, suffix=mask_suffix)], bad_data),
             read_class_names(class_names) if isinstance(class_names, (str, Path)) else class_names,
             bad_data,
             train=train,
@@ -60,34 +61,25 @@ class FolderSegmentation(SegmentationDataset):
             size=size,
             seed=seed,
             check_files=check_files,
+            mask_values=mask_values,
         )
 
 
-def read_class_names(file: str | Path) -> tuple[str, ...]:
-    """Class names by class number: one a line; blank lines do not count.
+def mask_records(places: Sequence[Place], bad_data: BadData, suffix: str | None = None) -> list[MaskRecord]:
+    """The images of places with the masks that they should have, numbered from 1; what is left over is reported.
+
+    Args:
+        places: where images and masks lie.
+        bad_data: second images of the same mask, and masks without an image, are reported here.
+        suffix: what follows an image's name in its mask's; None takes the places' own.
 
     Raises:
-        FileNotFoundError: no such file.
-        ValueError: not text, no name, or one twice.
+        FileNotFoundError: no such list of images.
+        ValueError: a list of images is malformed.
     """
-    lines = read_text(Path(file).expanduser()).splitlines()
-    names = tuple(line.strip() for line in lines if line.strip())
-    if not names or len(set(names)) < len(names):
-        raise ValueError(f"{file}: must name one class at least, each once, got {', '.join(names) or 'none'}")
-    return names
-
-
-def _records(images: Path, masks: Path, mask_suffix: str, bad_data: BadData) -> list[MaskRecord]:
-    """The images with the masks that they should have; what is there beside them is reported."""
-    files = visible_files(images, IMAGE_SUFFIXES)
-    records: dict[Path, MaskRecord] = {}
-    for number, file in enumerate(files, start=1):
-        mask = masks / file.parent.relative_to(images) / f"{file.stem}{mask_suffix}"
-        if mask in records:
-            bad_data.report(Fault.DUPLICATE_ID, f"{file}: {mask} is the mask of {records[mask].file} already")
-        else:
-            records[mask] = MaskRecord(str(file), str(mask), number)
-    for mask in visible_files(masks, (".png",)):
-        if mask.name.endswith(mask_suffix) and mask not in records:
-            bad_data.report(Fault.UNKNOWN_IMAGE, f"{mask}: no image in {images} is called like it")
-    return list(records.values())
+    records = [
+        MaskRecord(str(file), str(mask), number) for number, file, mask in numbered_pairs(places, bad_data, suffix)
+    ]
+    for mask in left_over(places, {Path(record.mask_file) for record in records}, suffix):
+        bad_data.report(Fault.UNKNOWN_IMAGE, f"{mask}: no image in {places[0].images} is called like it")
+    return records

@@ -90,6 +90,16 @@ class Records(Sequence[ImageRecord]):
         return self._heads[:, 0]
 
     @property
+    def image_sizes(self) -> NDArray[np.int64]:
+        """The images' widths and heights in pixels as annotated, int64 [number of images, 2]."""
+        return self._heads[:, 1:]
+
+    @property
+    def image_of_object(self) -> NDArray[np.int64]:
+        """The index of each object's image, int64 [n]."""
+        return np.repeat(np.arange(len(self)), np.diff(self._ends, prepend=0))
+
+    @property
     def objects(self) -> NDArray[np.void]:
         """All objects of all images, [n] of `OBJECT_DTYPE`, in the order of the images."""
         return self._objects

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from mvdet.data.datasets.base import RecordDataset, Sample, Size, Transform, TransformFactory, with_good_files
 from mvdet.data.io.faults import BadData, Fault
 from mvdet.data.io.images import BadImageError, check_header, read_image
-from mvdet.data.io.masks import IGNORE_INDEX, read_mask
+from mvdet.data.io.masks import IGNORE_INDEX, check_mask_values, read_mask
 
 Pair = tuple[NDArray[np.uint8], NDArray[np.uint8]]
 
@@ -57,13 +57,14 @@ class SegmentationDataset(RecordDataset[MaskRecord, Pair, Transform]):
         seed: of the transforms, 0 or more; None takes torch's generator.
         check_files: look at every image file and read every mask now. Without it, missing and broken ones are met when
             they are read.
+        mask_values: what the masks hold in place of class numbers, as `mvdet.data.io.masks.read_mask` takes it.
 
     Attributes:
-        class_names, records, bad_data, train, transform, size: as above.
+        class_names, records, bad_data, train, transform, size, mask_values: as above.
 
     Raises:
         ValueError: bad data under the policy "error"; no usable image; no class or more than 255, or one twice; sizes
-            or seeds out of range.
+            or seeds out of range; `mask_values` that are no numbers of the classes.
     """
 
     def __init__(
@@ -77,13 +78,19 @@ class SegmentationDataset(RecordDataset[MaskRecord, Pair, Transform]):
         size: Size = (512, 512),
         seed: int | None = None,
         check_files: bool = True,
+        mask_values: Sequence[int] | None = None,
     ) -> None:
         names = tuple(class_names)
         if not 1 <= len(names) <= IGNORE_INDEX or len(set(names)) < len(names):
             raise ValueError(f"class_names must be 1 to {IGNORE_INDEX}, each once, got {len(names)}: {names}")
+        if mask_values is not None:
+            check_mask_values(mask_values, len(names))
         super().__init__(bad_data, train=train, transform=transform, size=size, seed=seed)
         self.class_names = names
+        self.mask_values = None if mask_values is None else tuple(mask_values)
         records = list(records)
+        # by image id: the numbers in its mask, and how often they occur
+        self._counts: dict[int, tuple[NDArray[np.int64], NDArray[np.int64]]] = {}
         self._use(with_good_files(records, self._check, bad_data) if check_files else records)
 
     def __getitem__(self, item: int | tuple[int, int, int]) -> Sample:
@@ -107,8 +114,30 @@ class SegmentationDataset(RecordDataset[MaskRecord, Pair, Transform]):
         }
         return torch.from_numpy(np.ascontiguousarray(image.transpose(2, 0, 1))), target  # [H, W, 3] -> [3, H, W]
 
+    def read_mask(self, record: MaskRecord) -> NDArray[np.uint8]:
+        """The class numbers [H, W] of a record's mask; raises as `mvdet.data.io.masks.read_mask`."""
+        return read_mask(record.mask_file, len(self.class_names), self.mask_values)
+
+    def count_pixels(self) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """How often each class number occurs, and 255, and in how many masks, both int64 [256].
+
+        They were counted when the files were checked; without `check_files`, all masks are read the first time.
+
+        Raises:
+            ValueError: a mask that was not checked before cannot be used.
+        """
+        unusable = BadData(self.bad_data.source, "error")
+        with_good_files([one for one in self.records if one.image_id not in self._counts], self._check, unusable)
+        unusable.finish()
+        pixels, masks_with = np.zeros((2, 256), dtype=np.int64)
+        for record in self.records:
+            numbers, counts = self._counts[record.image_id]
+            pixels[numbers] += counts
+            masks_with[numbers] += 1
+        return pixels, masks_with
+
     def _load(self, record: MaskRecord) -> Pair:
-        mask = read_mask(record.mask_file, len(self.class_names))
+        mask = self.read_mask(record)
         image = read_image(record.file, (mask.shape[1], mask.shape[0]))
         if image.shape[:2] != mask.shape:
             sizes = [f"{pixels.shape[1]} x {pixels.shape[0]}" for pixels in (mask, image)]
@@ -119,8 +148,15 @@ class SegmentationDataset(RecordDataset[MaskRecord, Pair, Transform]):
         return image, mask
 
     def _check(self, record: MaskRecord) -> str | None:
-        """Raises what `_load` would, but for what only decoding the image can show; the image if it is doubtful."""
-        height, width = read_mask(record.mask_file, len(self.class_names)).shape
+        """Raises what `_load` would, but for what only decoding the image can show; the image if it is doubtful.
+
+        What the mask holds is counted, since it is read anyway.
+        """
+        mask = self.read_mask(record)
+        counts = np.bincount(mask.ravel())
+        numbers = np.flatnonzero(counts)
+        self._counts[record.image_id] = numbers, counts[numbers]
+        height, width = mask.shape
         try:
             return record.file if check_header(record.file, (width, height)) else None
         except BadImageError as error:

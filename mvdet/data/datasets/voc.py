@@ -1,28 +1,32 @@
 """PASCAL VOC detection data, and any set in VOC's layout, straight from disk."""
 
 import logging
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 from mvdet.class_names import VOC_CLASSES, VOC_SEGMENTATION_CLASSES
+from mvdet.data.datasets.annotated import AnnotatedDetection, AnnotatedImage, DrawnObject, read_or_report
 from mvdet.data.datasets.base import Size, TransformFactory
-from mvdet.data.datasets.detection import DetectionDataset
-from mvdet.data.datasets.records import ImageRecord, ObjectRow, pack_objects
-from mvdet.data.datasets.segmentation import MaskRecord, SegmentationDataset
+from mvdet.data.datasets.masks import mask_records
+from mvdet.data.datasets.segmentation import SegmentationDataset
+from mvdet.data.formats.layout import Place
+from mvdet.data.formats.pairs import left_over, numbered_pairs
 from mvdet.data.io.faults import DEFAULT_POLICY, BadData, BadDataPolicy, BadItemError, Fault, Remark
 from mvdet.data.io.images import image_size
-from mvdet.data.io.listing import is_no_file, visible_files
-from mvdet.data.io.voc import ImageSet, find_image_sets
+from mvdet.data.io.listing import visible_files
+from mvdet.data.io.voc import find_image_sets
 from mvdet.data.io.voc_xml import VocAnnotation, VocObject, read_annotation
+from mvdet.wording import listed
 
 FOLDERS = ("JPEGImages", "Annotations", "ImageSets/Main")
 
 logger = logging.getLogger(__name__)
 
 
-class VocDetection(DetectionDataset):
-    """A VOC folder: `JPEGImages`, `Annotations`, and the list `ImageSets/Main/{split}.txt`.
+class VocDetection(AnnotatedDetection):
+    """A VOC folder: `JPEGImages`, `Annotations`, and the list `ImageSets/Main/{split}.txt`; or XML files elsewhere.
 
     Boxes become pixel edges from 0 (see `mvdet.data.io.voc_xml`, and `VocAnnotation.usable_box` for those that cannot
     be used). A size that a file does not say is the picture's. Objects marked `difficult` are left out of training
@@ -34,6 +38,7 @@ class VocDetection(DetectionDataset):
             folders itself or in `VOCdevkit`.
         split: the list in `ImageSets/Main`.
         image_sets: instead of `split`, several lists as one set: `[("VOC2007", "trainval"), ("VOC2012", "trainval")]`.
+        places: instead of both, where images and XML files lie, as `mvdet.data.recognition.recognise` finds it.
         class_names: by label, from label 1. None takes the classes that the annotations name, sorted; all files in
             `Annotations` are read for that, so that every split gets the same list. An object of another class is bad
             data.
@@ -42,8 +47,8 @@ class VocDetection(DetectionDataset):
 
     Raises:
         FileNotFoundError: no such folder or list.
-        ValueError: a list is malformed, under either policy; neither or both of `split` and `image_sets`; bad items
-            under "error"; nothing usable.
+        ValueError: a list is malformed, under either policy; not one of `split`, `image_sets` and `places`; objects,
+            but none of the classes; bad items under "error"; nothing usable.
     """
 
     def __init__(
@@ -52,6 +57,7 @@ class VocDetection(DetectionDataset):
         split: str | None = None,
         *,
         image_sets: Sequence[tuple[str, str]] | None = None,
+        places: Sequence[Place] | None = None,
         class_names: Sequence[str] | None = VOC_CLASSES,
         train: bool,
         on_bad_data: BadDataPolicy = DEFAULT_POLICY,
@@ -60,15 +66,15 @@ class VocDetection(DetectionDataset):
         seed: int | None = None,
         check_files: bool = True,
     ) -> None:
-        sets = find_image_sets(root, split, image_sets, FOLDERS)
-        names = tuple(class_names) if class_names is not None else _classes_found([one.folder for one in sets])
-        if not names or len(set(names)) < len(names):
-            raise ValueError(f"class_names must be one at least, each once, got {names}")
-        bad_data = BadData(", ".join(str(one.folder) for one in sets), on_bad_data)
+        if places is None:
+            places = _places(root, split, image_sets, FOLDERS)
+        elif split is not None or image_sets is not None:
+            raise ValueError(f"places go with neither split nor image_sets, got {split!r} and {image_sets!r}")
+        bad_data = BadData(listed(dict.fromkeys(str(place.images.parent) for place in places)), on_bad_data)
+        names = voc_classes(places) if class_names is None else class_names
         super().__init__(
-            _records(sets, names, bad_data),
+            _images(places, bad_data),
             names,
-            range(1, len(names) + 1),
             bad_data,
             train=train,
             transform=transform,
@@ -78,12 +84,17 @@ class VocDetection(DetectionDataset):
         )
 
 
-def _classes_found(folders: Sequence[Path]) -> tuple[str, ...]:
-    """Every class that an annotation file of the folders names, sorted."""
-    files = [file for folder in dict.fromkeys(folders) for file in visible_files(folder / "Annotations", (".xml",))]
+def voc_classes(places: Iterable[Place]) -> tuple[str, ...]:
+    """Every class that an annotation file of the places names, sorted.
+
+    Raises:
+        ValueError: there is no object.
+    """
+    folders = dict.fromkeys(place.annotations for place in places if place.annotations is not None)
+    files = [file for folder in folders for file in visible_files(folder, [".xml"])]
     names = tuple(sorted({item.name for file in files for item in _objects(file)}))
     if not names:
-        raise ValueError(f"no class to take from {', '.join(map(str, folders))}: no object in {len(files)} annotations")
+        raise ValueError(f"no class to take from {listed(map(str, folders))}: no object in {len(files)} annotations")
     logger.info("took the classes from %d annotation files: %s", len(files), ", ".join(names))
     return names
 
@@ -96,60 +107,49 @@ def _objects(file: Path) -> tuple[VocObject, ...]:
         return ()
 
 
-def _records(sets: Sequence[ImageSet], class_names: Sequence[str], bad_data: BadData) -> Iterator[ImageRecord]:
-    """The images of all lists with their usable objects; everything else is reported."""
-    labels = {name: label for label, name in enumerate(class_names, start=1)}
-    for image_id, name, file, folder in _listed(sets, bad_data):
-        annotation_file = folder / "Annotations" / f"{name}.xml"
-        try:
-            annotation = _with_size(read_annotation(annotation_file), file, bad_data)
-        except BadItemError as error:
-            bad_data.report(error.fault, f"image {image_id}: {error}")
-            continue
-        except OSError as error:
-            if not is_no_file(error):
-                raise
-            bad_data.report(Fault.MISSING_ANNOTATION, f"image {image_id}: {annotation_file}: no such file")
+def _places(
+    root: str | Path, split: str | None, image_sets: Sequence[tuple[str, str]] | None, folders: Sequence[str]
+) -> list[Place]:
+    """Where the images of lists lie; `folders` are those of images, annotations and lists."""
+    images, annotations, _ = folders
+    sets = find_image_sets(root, split, image_sets, folders)
+    return [Place(one.folder / images, one.folder / annotations, one.file) for one in sets]
+
+
+def _images(places: Sequence[Place], bad_data: BadData) -> Iterator[AnnotatedImage]:
+    """The images of all places; what cannot be used is reported, and files without an image."""
+    used = set()
+    for image_id, image, file in numbered_pairs(places, bad_data, ".xml"):
+        used.add(file)
+        annotation = read_or_report(partial(_read, image, bad_data), file, image_id, bad_data)
+        if annotation is None:
             continue
         for fault, what in annotation.faults:
             bad_data.report(fault, what)
         for remark, what in annotation.remarks:
             bad_data.remark(remark, what)
-        rows: list[ObjectRow] = []
-        for item in annotation.objects:
-            box = annotation.usable_box(item) if item.name in labels else Fault.UNKNOWN_CATEGORY
-            if isinstance(box, Fault):
-                box_text = ", ".join(f"{value:g}" for value in item.box)
-                allowed = f"; allowed are {', '.join(labels)}" if box is Fault.UNKNOWN_CATEGORY else ""
-                where = f"{annotation_file}: object {item.number} ({item.name})"
-                bad_data.report(box, f"{where}, box {box_text}{allowed}")
-            else:
-                x1, y1, x2, y2 = box
-                rows.append((box, labels[item.name], (x2 - x1) * (y2 - y1), False, item.difficult))
-        yield ImageRecord(str(file), image_id, annotation.width, annotation.height, pack_objects(rows))
+        objects = [
+            DrawnObject(
+                item.name,
+                annotation.usable_box(item),
+                f"{file}: object {item.number} ({item.name}), box {', '.join(f'{value:g}' for value in item.box)}",
+                item.difficult,
+            )
+            for item in annotation.objects
+        ]
+        yield AnnotatedImage(image, image_id, annotation.width, annotation.height, objects)
+    for file in left_over(places, used, ".xml"):
+        bad_data.report(Fault.UNKNOWN_IMAGE, f"{file}: no image of this name")
 
 
-def _with_size(annotation: VocAnnotation, image: Path, bad_data: BadData) -> VocAnnotation:
-    """The annotation, with its image's own size where it has none; raises BadItemError as `image_size`."""
+def _read(image: Path, bad_data: BadData, file: Path) -> VocAnnotation:
+    """An annotation, with its image's own size where it has none; raises BadItemError."""
+    annotation = read_annotation(file)
     if annotation.width and annotation.height:
         return annotation
     width, height = image_size(image)
-    bad_data.remark(Remark.UNSAID_SIZE, f"{annotation.file}: {width} x {height}")
+    bad_data.remark(Remark.UNSAID_SIZE, f"{file}: {width} x {height}")
     return replace(annotation, width=width, height=height)
-
-
-def _listed(sets: Sequence[ImageSet], bad_data: BadData) -> Iterator[tuple[int, str, Path, Path]]:
-    """Number, name, file and year folder of each image on the lists; one that is listed again is reported."""
-    image_id = 0
-    for folder, names, files in sets:
-        seen: set[str] = set()
-        for name in names:
-            image_id += 1
-            if name in seen:
-                bad_data.report(Fault.DUPLICATE_ID, f"image {image_id}: {name} is on the list of {folder} already")
-                continue
-            seen.add(name)
-            yield image_id, name, folder / "JPEGImages" / files.get(name, f"{name}.jpg"), folder
 
 
 class VocSegmentation(SegmentationDataset):
@@ -164,7 +164,7 @@ class VocSegmentation(SegmentationDataset):
         image_sets: instead of `split`, several lists as one set: `[("VOC2007", "trainval"), ("VOC2012", "trainval")]`.
         class_names: by class number; for the `shapes` set, "background" and `mvdet.data.shapes.dataset.CLASSES`.
         masks: the folder of the masks; "SegmentationClassAug" for SBD's (list "trainaug").
-        train, transform, size, seed, check_files: see `SegmentationDataset`.
+        train, transform, size, seed, check_files, mask_values: see `SegmentationDataset`.
         on_bad_data: what happens to bad items, see `mvdet.data.io.faults`.
 
     Raises:
@@ -187,11 +187,12 @@ class VocSegmentation(SegmentationDataset):
         size: Size = (512, 512),
         seed: int | None = None,
         check_files: bool = True,
+        mask_values: Sequence[int] | None = None,
     ) -> None:
-        sets = find_image_sets(root, split, image_sets, ("JPEGImages", masks, "ImageSets/Segmentation"))
-        bad_data = BadData(", ".join(str(one.folder) for one in sets), on_bad_data)
+        places = _places(root, split, image_sets, ("JPEGImages", masks, "ImageSets/Segmentation"))
+        bad_data = BadData(listed(dict.fromkeys(str(place.images.parent) for place in places)), on_bad_data)
         super().__init__(
-            _mask_records(sets, masks, bad_data),
+            mask_records(places, bad_data, ".png"),
             class_names,
             bad_data,
             train=train,
@@ -199,9 +200,5 @@ class VocSegmentation(SegmentationDataset):
             size=size,
             seed=seed,
             check_files=check_files,
+            mask_values=mask_values,
         )
-
-
-def _mask_records(sets: Sequence[ImageSet], masks: str, bad_data: BadData) -> Iterator[MaskRecord]:
-    for image_id, name, file, folder in _listed(sets, bad_data):
-        yield MaskRecord(str(file), str(folder / masks / f"{name}.png"), image_id)

@@ -67,6 +67,13 @@ def box_fault(box: Sequence[float], width: int, height: int) -> Fault | None:
     return None
 
 
+def looks_like_corners(box_xywh: Box, width: int, height: int) -> bool:
+    """Whether a box that should be left, top, width and height leaves its image, and would not as xyxy."""
+    x, y, w, h = box_xywh
+    leaves = x + w > width + 1 or y + h > height + 1  # one pixel: tools round
+    return leaves and x < w <= width + 1 and y < h <= height + 1
+
+
 def clip_box(
     box: tuple[Number, Number, Number, Number], width: int, height: int
 ) -> tuple[Number, Number, Number, Number]:

@@ -1,6 +1,7 @@
 """COCO instances json: read and checked in one place, to train on and to judge by."""
 
 import json
+import logging
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,8 @@ from mvdet.data.io.ground_truth import CocoImage, GroundTruth, GroundTruthObject
 from mvdet.data.io.text import read_text
 
 Entry = Mapping[str, Any]
+
+logger = logging.getLogger(__name__)
 
 _LISTS = ("images", "annotations", "categories")
 _LEAST_ID, _GREATEST_ID = -(1 << 63), (1 << 64) - 1  # of an image, whose id goes through tensors
@@ -45,6 +48,8 @@ def read_ground_truth(source: GroundTruthSource, bad_data: BadData | None = None
         return source
     where = "ground truth" if isinstance(source, Mapping) else str(source)
     images, annotations, categories = _lists(source if isinstance(source, Mapping) else read_json(source), where)
+    if bad_data is not None:
+        categories = without_group(categories, annotations, where)
     class_names = _read_categories(categories, where, bad_data)
     left_out: set[int] = set()
     known = _read_images(images, where, bad_data, left_out)
@@ -103,6 +108,32 @@ def read_json(file: str | Path) -> Any:
         raise ValueError(f"{file}: not json that can be read: too many lists in lists") from error
     except ValueError as error:
         raise ValueError(f"{file}: not json: {str(error).removeprefix(f'{file}: ')}") from error
+
+
+def without_group(categories: list[Any], annotations: list[Any], where: str) -> list[Any]:
+    """The categories but for a first one that no object has and that only names the group of all others.
+
+    Roboflow's exports begin with such a category, with the id 0; it may bear the project's name, or that of a class.
+
+    Args:
+        categories: as in the json; those that are no categories are left as they are.
+        annotations: as in the json.
+        where: the file, for the log.
+    """
+    known = [entry for entry in categories if isinstance(entry, Mapping) and is_whole_number(entry.get("id"))]
+    if len(known) < 2:
+        return categories
+    first, *others = sorted(known, key=lambda entry: int(entry["id"]))
+    group = first.get("name")
+    names_the_group = isinstance(group, str) and all(entry.get("supercategory") == group for entry in others)
+    if not names_the_group or first.get("supercategory") == group:
+        return categories
+    if any(isinstance(entry, Mapping) and entry.get("category_id") == first["id"] for entry in annotations):
+        return categories
+    logger.warning(
+        "%s: category %s (%s) has no object and names the others' group: no class", where, first["id"], group
+    )
+    return [entry for entry in categories if entry is not first]
 
 
 def _lists(content: object, where: str) -> list[list[Any]]:

@@ -42,6 +42,7 @@ class Fault(StrEnum):
     BAD_ID = "annotation without ids that can be used"
     NO_NAME = "object without a class name"
     DUPLICATE_ID = "id that occurs twice"
+    BAD_ROW = "label row that cannot be read"
     NOT_A_BOX = "box that is not four numbers"
     NO_AREA = "box without area"
     OUTSIDE = "box outside its image"
@@ -58,6 +59,7 @@ class Remark(StrEnum):
     """What is said of items that are used."""
 
     GUESSED_ENCODING = "file whose encoding was guessed"
+    NO_LABELS = "image without a label file, taken as showing no object"
     UNSAID_SIZE = "annotation without a size, taken from the picture"
     ENCLOSING_BOX = "polygon or rotated box, taken as the upright box around it"
     UNKNOWN_DIFFICULT = "difficult that is neither 0 nor 1, taken as 0"

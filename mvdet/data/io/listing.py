@@ -17,6 +17,11 @@ def is_hidden(path: str | PurePath) -> bool:
     return any(part.startswith(".") or part.casefold() in _LITTER for part in PurePath(path).parts)
 
 
+def is_file(path: str | PurePath) -> bool:
+    """Whether there is such a file; there is none of a name that no file can have."""
+    return os.path.isfile(path)  # noqa: PTH113  (`Path.is_file` raises for names that are too long)
+
+
 def is_no_file(error: OSError) -> bool:
     """Whether opening failed because there is no file of that name, nor can be.
 

@@ -1,5 +1,6 @@
 """Read and write masks: PNG files that hold a class number for every pixel."""
 
+from collections.abc import Sequence
 from io import BytesIO
 from pathlib import Path
 
@@ -39,7 +40,16 @@ def write_mask(file: str | Path, values: NDArray[np.uint8]) -> None:
     picture.save(file, format="PNG")
 
 
-def read_mask(file: str | Path, num_classes: int) -> NDArray[np.uint8]:
+def check_mask_values(values: Sequence[int], num_classes: int) -> None:
+    """Raises ValueError unless `values` can be the numbers in masks: one of 0 to 255 for each class, each once."""
+    if len(values) != num_classes or len(set(values)) < len(values) or not all(0 <= value <= 255 for value in values):
+        given = " ".join(map(str, values))
+        raise ValueError(
+            f"mask_values must be different numbers of 0 to 255, one for each of the {num_classes} classes, got {given}"
+        )
+
+
+def read_mask(file: str | Path, num_classes: int, values: Sequence[int] | None = None) -> NDArray[np.uint8]:
     """The class numbers of a palette PNG (its colours do not matter) or of a grey one of any depth.
 
     Not through `PIL.Image.open`, in whose place ultralytics puts a function that installs packages.
@@ -47,9 +57,11 @@ def read_mask(file: str | Path, num_classes: int) -> NDArray[np.uint8]:
     Args:
         file: the mask.
         num_classes: 0 to `num_classes` - 1 are classes, 255 is no class.
+        values: what the file has in place of the class numbers, by class number: (0, 255) for black and white. None
+            for class numbers. 255 is no class unless it is among them.
 
     Returns:
-        [H, W].
+        [H, W], class numbers and 255.
 
     Raises:
         BadImageError: no such file, no PNG or a broken one, one of colours, or with another number in it.
@@ -62,7 +74,7 @@ def read_mask(file: str | Path, num_classes: int) -> NDArray[np.uint8]:
         raise BadImageError(Fault.MISSING_MASK, f"{file}: no such file") from error
     try:
         picture = PngImageFile(BytesIO(data))
-        values = np.asarray(picture).astype(np.int64)
+        stored = np.asarray(picture).astype(np.int64)
     except Exception as error:  # a malformed field makes Pillow raise nearly anything
         raise BadImageError(Fault.UNREADABLE_MASK, f"{file}: not a PNG file that can be read: {error}") from error
     depth, colour_type = data[24], data[25]  # of the header, which is the first chunk
@@ -72,14 +84,21 @@ def read_mask(file: str | Path, num_classes: int) -> NDArray[np.uint8]:
             Fault.NO_INDEX_MASK, f"{file}: {kind}; a mask must be a palette or a grey PNG of class numbers"
         )
     if colour_type == _GREY:
-        values //= _GREY_STEPS.get(depth, 1)
-    strange = (values >= num_classes) & (values != IGNORE_INDEX)
-    if strange.any():
+        stored //= _GREY_STEPS.get(depth, 1)
+    numbers = {value: number for number, value in enumerate(range(num_classes) if values is None else values)}
+    table = np.full(max(int(stored.max(initial=0)), IGNORE_INDEX) + 1, -1, dtype=np.int64)
+    table[IGNORE_INDEX] = IGNORE_INDEX
+    table[list(numbers)] = list(numbers.values())
+    mask = table[stored]
+    if (strange := mask < 0).any():
         row, column = np.argwhere(strange)[0].tolist()
-        found = ", ".join(map(str, np.unique(values[strange])[:10].tolist()))
+        found = ", ".join(map(str, np.unique(stored[strange])[:10].tolist()))
+        allowed = f"0 to {num_classes - 1}" if values is None else ", ".join(map(str, values))
+        ignored = "" if IGNORE_INDEX in numbers else f" and {IGNORE_INDEX} for pixels that do not count"
+        hint = "; --mask-values names others" if values is None else ""
         raise BadImageError(
             Fault.UNKNOWN_LABEL,
             f"{file}: has the class numbers {found} (first at row {row}, column {column}), "
-            f"allowed are 0 to {num_classes - 1} and {IGNORE_INDEX} for pixels that do not count",
+            f"allowed are {allowed}{ignored}{hint}",
         )
-    return values.astype(np.uint8)
+    return mask.astype(np.uint8)

@@ -39,7 +39,8 @@ _INVERSE = {6: 8, 8: 6}
 
 def turned(pixels: Pixels, orientation: int) -> Pixels:
     """Upright pixels [H', W', 3], contiguous, of stored ones [H, W, 3]."""
-    return np.ascontiguousarray(_TURNS[orientation](pixels)) if orientation in _TURNS else pixels
+    # copied: `ascontiguousarray` leaves negative strides to sides of one pixel, which torch does not take
+    return _TURNS[orientation](pixels).copy() if orientation in _TURNS else pixels
 
 
 def turned_back(pixels: Pixels, orientation: int) -> Pixels:

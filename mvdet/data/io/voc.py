@@ -2,7 +2,7 @@
 
 from collections.abc import Container, Iterator, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 from xml.etree import ElementTree
 
 import numpy as np
@@ -66,17 +66,16 @@ def _without_suffix(name: str) -> str:
 
 
 class ImageSet(NamedTuple):
-    """One image list: its year folder, the names on it, and the folder's image files by name."""
+    """One image list: its year folder, and the list itself."""
 
     folder: Path
-    names: tuple[str, ...]
-    files: dict[str, str]
+    file: Path
 
 
 def find_image_sets(
     root: str | Path, split: str | None, image_sets: Sequence[tuple[str, str]] | None, folders: Sequence[str]
 ) -> list[ImageSet]:
-    """The image lists that are asked for, read.
+    """The image lists that are asked for.
 
     Args:
         root: a VOC folder; with `image_sets`, one that holds such folders itself or in `VOCdevkit`.
@@ -86,18 +85,18 @@ def find_image_sets(
 
     Raises:
         FileNotFoundError: no such folder or list.
-        ValueError: neither or both of `split` and `image_sets`; a list is malformed.
+        ValueError: neither or both of `split` and `image_sets`.
     """
     root = Path(root).expanduser()
     if (split is None) == (image_sets is None):
         raise ValueError(f"give either split or image_sets, got {split!r} and {image_sets!r}")
     if image_sets is None:
         assert split is not None
-        return [_read_image_set(_voc_folder([root], folders), split, folders[-1])]
+        return [_image_set(_voc_folder([root], folders), split, folders[-1])]
     if not image_sets:
         raise ValueError("image_sets must name one list at least, got none")
     return [
-        _read_image_set(_voc_folder([root / year, root / "VOCdevkit" / year], folders), name, folders[-1])
+        _image_set(_voc_folder([root / year, root / "VOCdevkit" / year], folders), name, folders[-1])
         for year, name in image_sets
     ]
 
@@ -123,26 +122,12 @@ def _voc_folder(candidates: Sequence[Path], wanted: Sequence[str]) -> Path:
     raise FileNotFoundError(f"no VOC data: {'; '.join(lines)}{hint}")
 
 
-def _read_image_set(folder: Path, split: str, lists: str) -> ImageSet:
+def _image_set(folder: Path, split: str, lists: str) -> ImageSet:
     file = folder / lists / f"{split}.txt"
     if not file.is_file():
         there = ", ".join(sorted(path.stem for path in file.parent.glob("*.txt"))) or "none"
         raise FileNotFoundError(f"{file}: no such image list; there are {there}")
-    files = image_files(folder / "JPEGImages")
-    return ImageSet(folder, tuple(read_image_list(file, files)), files)
-
-
-def split_or_image_sets(splits: Sequence[str]) -> dict[str, Any]:
-    """What one list, or lists of several years written YEAR:SPLIT, are as arguments of the VOC data sets.
-
-    Raises:
-        ValueError: several lists without years.
-    """
-    if any(":" in split for split in splits):
-        return {"image_sets": [(year, split) for year, _, split in (split.partition(":") for split in splits)]}
-    if len(splits) != 1:
-        raise ValueError(f"several voc splits are written YEAR:SPLIT, as VOC2007:trainval, got {', '.join(splits)}")
-    return {"split": splits[0]}
+    return ImageSet(folder, file)
 
 
 class VocFolder:

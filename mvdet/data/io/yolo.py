@@ -1,9 +1,66 @@
 """YOLO label files: one text file an image, one row an object, coordinates as shares of width and height."""
 
+import math
 from collections.abc import Sequence
 from pathlib import Path
+from typing import NamedTuple
 
+from mvdet.data.io.boxes import Box
 from mvdet.data.io.contours import Mask, join_contours, thin_contour, trace_contours
+from mvdet.data.io.listing import is_file
+from mvdet.data.io.text import read_text
+
+_TOLERANCE = 0.01  # that shares may be beyond 0 and 1: what rounding and sloppy clipping leave
+
+
+class LabelRow(NamedTuple):
+    """One row: its line number from 1, the class, and the box xyxy as shares of width and height, or what is wrong."""
+
+    number: int
+    label: int
+    box: Box | str
+
+
+def label_file(image: Path) -> Path:
+    """The label file of an image: `labels` for the last `images` among its folders; beside it where there is none."""
+    parts = list(image.parts)
+    places = [place for place, part in enumerate(parts[:-1]) if part == "images"]
+    if places:
+        parts[places[-1]] = "labels"
+    mirrored = Path(*parts).with_suffix(".txt")
+    beside = image.with_suffix(".txt")
+    return beside if not is_file(mirrored) and is_file(beside) else mirrored
+
+
+def read_labels(file: Path) -> list[LabelRow]:
+    """The rows of a label file: `label cx cy w h`, or `label x1 y1 x2 y2 x3 y3 ...`, a polygon, taken as its box.
+
+    Raises:
+        FileNotFoundError: no such file.
+        ValueError: not text; names the file.
+    """
+    lines = [(number, line.split()) for number, line in enumerate(read_text(file).splitlines(), start=1)]
+    return [_read_row(number, words) for number, words in lines if words]
+
+
+def _read_row(number: int, words: list[str]) -> LabelRow:
+    text = " ".join(words[:9]) + (" ..." if len(words) > 9 else "")
+    try:
+        label, *values = (float(word) for word in words)
+    except ValueError:
+        return LabelRow(number, -1, f"numbers wanted, got {text!r}")
+    if not all(map(math.isfinite, (label, *values))) or label != int(label) or label < 0:
+        return LabelRow(number, -1, f"a class number of 0 or more and finite numbers wanted, got {text!r}")
+    if len(values) != 4 and (len(values) < 6 or len(values) % 2):
+        what = f"a class and 4 numbers, or 3 points or more, wanted; got {len(words)} numbers: {text!r}"
+        return LabelRow(number, int(label), what)
+    if not all(-_TOLERANCE <= value <= 1 + _TOLERANCE for value in values):
+        return LabelRow(number, int(label), f"shares of width and height, 0 to 1, wanted; got {text!r}")
+    if len(values) == 4:
+        cx, cy, width, height = values
+        return LabelRow(number, int(label), (cx - width / 2, cy - height / 2, cx + width / 2, cy + height / 2))
+    xs, ys = values[::2], values[1::2]
+    return LabelRow(number, int(label), (min(xs), min(ys), max(xs), max(ys)))
 
 
 def box_row(label: int, box: tuple[float, float, float, float], width: int, height: int) -> str:

@@ -47,7 +47,8 @@ def plan_steps(
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """Draw what every step is, uniformly from `batch_sizes`, until the samples are used up.
 
-    A last step of fewer samples than `min_batch_size` takes what it lacks from the step before, if that can spare it.
+    A last step of fewer samples than `min_batch_size` takes what it lacks from the step before, or joins it where that
+    has none to spare. Together they are what `batch_sizes` has first, which is the smallest size and the largest batch.
 
     Returns:
         choices int64 [steps]: positions in `batch_sizes`, the same in every process for as many steps as it has.
@@ -59,9 +60,11 @@ def plan_steps(
     steps = int(np.searchsorted(ends, share.own)) + 1 if share.own else 0
     choices, ends = choices[:steps], np.minimum(ends[:steps], share.own)
     batches = np.diff(ends, prepend=0)
-    lacking = min_batch_size - batches[-1] if steps > 1 else 0
+    lacking = min_batch_size - batches[-1] if steps > 1 and batches[-2] >= min_batch_size else 0
     if lacking > 0 and batches[-2] - lacking >= min_batch_size:
         ends[-2] -= lacking
+    elif lacking > 0:
+        choices, ends = np.append(choices[:-2], 0), np.delete(ends, -2)
     return choices, ends
 
 
@@ -111,8 +114,9 @@ class PlannedBatchSampler(Sampler[list[SizedIndex]]):
         num_replicas: processes that share the samples; None asks torch.distributed, and is 1 where that is not in use.
         rank: which of them this is; None likewise, or 0.
         growth_epochs: in the first so many epochs, large pairs are held back; see `pairs_at`.
-        min_batch_size: the last step of an epoch takes samples from the one before it to have so many. 2 is for
-            networks that normalise maps of a single pixel over the batch: one image alone is an error there.
+        min_batch_size: the last step of an epoch takes samples from the one before it to have so many, or joins it
+            where that would leave it with fewer. 2 is for networks that normalise maps of a single pixel over the
+            batch: one image alone is an error there.
         repeat: whether samples are repeated to give every process as many. Without, the processes' last steps may
             differ by one image, and some may have one step less, or none.
         settings: what else defines the plan, by argument name; plain values.

@@ -86,10 +86,13 @@ def evaluate_results_file(
 
     Raises:
         NotADirectoryError: `images` is not a folder.
+        ValueError: the annotations have no object but crowds, so there is nothing to score by.
     """
     if images is not None and not images.is_dir():
         raise NotADirectoryError(f"{images}: no such folder of images")
     truth = read_ground_truth(annotations)
+    if all(item.crowd for item in truth.objects):
+        raise ValueError(f"{annotations}: no object but {len(truth.objects)} crowds: there is nothing to score by")
     metrics = evaluate_coco(truth, results, backend=backend, iou_type=iou_type)
     write_report(output, truth, results, metrics, images=images, score_threshold=score_threshold)
     return metrics

@@ -1,6 +1,6 @@
 """Everything the evaluation of a segmentation network leaves behind, in one folder, and the table for the terminal."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -10,6 +10,7 @@ import cv2
 import numpy as np
 import torch
 from matplotlib.axes import Axes
+from numpy.typing import NDArray
 
 from mvdet.data.datasets.segmentation import MaskRecord, SegmentationDataset
 from mvdet.data.io.images import image_size, read_image
@@ -89,7 +90,7 @@ def report_on_segmentation(
         title=f"IoU of each class, {len(judged)} images",
     )
     plot_class_confusion(output / "confusion_matrix.png", total.numpy(), names, unit="pixel")
-    _write_worst(output / "worst", judged, names, most_images)
+    _write_worst(output / "worst", judged, dataset, most_images)
     return metrics
 
 
@@ -100,7 +101,8 @@ def format_segmentation(metrics: SegmentationMetrics) -> str:
     return "\n".join([means, "", *table_lines(("class", "pixels", "IoU"), (10, 6), rows)])
 
 
-def _write_worst(folder: Path, judged: Sequence[_Judged], names: Sequence[str], most: int) -> None:
+def _write_worst(folder: Path, judged: Sequence[_Judged], dataset: SegmentationDataset, most: int) -> None:
+    names = dataset.class_names
     counted = [one for one in judged if one.metrics.mean_iou is not None]
     worst = sorted(counted, key=lambda one: one.metrics.mean_iou or 0)[:most]
     panels: list[Panel] = []
@@ -108,10 +110,11 @@ def _write_worst(folder: Path, judged: Sequence[_Judged], names: Sequence[str], 
     for n, one in enumerate(worst, start=1):
         iou = percent(one.metrics.mean_iou)
         name = Path(one.record.file).name
-        mask = partial(_draw, one=one, class_names=names, mask=one.record.mask_file)
-        prediction = partial(_draw, one=one, class_names=names, mask=str(one.prediction))
-        panels.append((f"{n}. {shorten(name, 30)}\nmean IoU {iou}", partial(_draw, one=one, class_names=names)))
-        panels += [("\ntruth", mask), ("\nprediction", prediction)]
+        draw = partial(draw_labelled, record=one.record, class_names=names)
+        predicted = partial(read_mask, one.prediction, len(names))
+        panels.append((f"{n}. {shorten(name, 30)}\nmean IoU {iou}", draw))
+        panels.append(("\ntruth", partial(draw, read=partial(dataset.read_mask, one.record))))
+        panels.append(("\nprediction", partial(draw, read=predicted)))
         classes = ", ".join(f"{key} {percent(c.iou)}" for key, c in one.metrics.per_class.items() if c.iou is not None)
         rows.append((str(n), one.record.file, iou, percent(one.metrics.pixel_accuracy), classes))
     write_page(
@@ -126,15 +129,21 @@ def _write_worst(folder: Path, judged: Sequence[_Judged], names: Sequence[str], 
     )
 
 
-def _draw(axes: Axes, *, one: _Judged, class_names: Sequence[str], mask: str | None = None) -> None:
-    """The picture, under a mask where one is given."""
-    picture = read_image(one.record.file, image_size(one.record.mask_file))
+def draw_labelled(
+    axes: Axes, *, record: MaskRecord, class_names: Sequence[str], read: Callable[[], NDArray[np.uint8]] | None = None
+) -> None:
+    """Draw a picture, under the colours of its classes where `read` gives their numbers [H, W], with a legend.
+
+    Raises:
+        mvdet.data.io.images.BadImageError: picture or mask cannot be read.
+    """
+    picture = read_image(record.file, image_size(record.mask_file))
     height, width, _ = picture.shape
     scale = min(1.0, _THUMBNAIL / max(height, width))
     size = max(1, round(width * scale)), max(1, round(height * scale))  # OpenCV's order
     picture = np.asarray(cv2.resize(picture, size, interpolation=cv2.INTER_AREA), np.uint8)
-    if mask is not None:
-        stored = read_mask(mask, len(class_names))
+    if read is not None:
+        stored = read()
         labels = np.asarray(cv2.resize(stored, size, interpolation=cv2.INTER_NEAREST), np.uint8)
         lines = legend_lines(stored[stored != IGNORE_INDEX], class_names)
         picture = draw_lines(draw_mask(picture, labels, class_names), lines)

@@ -43,7 +43,7 @@ def test_what_has_no_partner(tmp_path: Path) -> None:
         FolderSegmentation(images, masks, NAMES, train=True, on_bad_data="error")
     error.match(rf"missing mask: image 3: {masks}/b\.png: no such file")
     error.match(rf"unknown image: {masks}/x\.png: no image in {images} is called like it")
-    error.match(rf"id that occurs twice: {images}/a\.png: {masks}/a\.png is the mask of {images}/a\.jpg already")
+    error.match(rf"id that occurs twice: image 2: {images}/a\.png: {masks}/a\.png belongs to {images}/a\.jpg already")
     dataset = FolderSegmentation(images, masks, NAMES, train=True)
     assert [Path(record.file).name for record in dataset.records] == ["a.jpg", "c.jpg"]
     assert dataset.bad_data.counts == {Fault.MISSING_MASK: 1, Fault.UNKNOWN_IMAGE: 1, Fault.DUPLICATE_ID: 1}

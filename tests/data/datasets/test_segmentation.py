@@ -161,3 +161,34 @@ def test_bad_pairs_that_are_met_later(
         assert dataset[1][1]["image_id"] == 102
     assert str(fault) in caplog.text
     assert "1 files that could not be decoded" in dataset.summary()
+
+
+@pytest.mark.parametrize("check_files", [True, False])
+def test_pixels_are_counted(tmp_path: Path, check_files: bool) -> None:
+    dataset = make(tmp_path, check_files=check_files)
+    masks = torch.stack([stored_mask(dataset, index) for index in range(3)])
+    pixels, masks_with = dataset.count_pixels()
+    assert pixels.tolist() == torch.bincount(masks.flatten(), minlength=256).tolist()
+    assert masks_with.tolist() == [int((masks == number).flatten(1).any(dim=1).sum()) for number in range(256)]
+
+
+def test_masks_that_are_left_out_are_not_counted(tmp_path: Path) -> None:
+    records = write(tmp_path)
+    Path(records[1].file).unlink()
+    dataset = make(tmp_path, records=records, policy="skip")
+    assert dataset.count_pixels()[0].sum() == 2 * HEIGHT * WIDTH
+    Path(records[0].mask_file).unlink()
+    with pytest.raises(ValueError, match=r"missing mask 1.*\n.*0_mask.png: no such file"):
+        make(tmp_path, records=records[:1], check_files=False).count_pixels()
+
+
+def test_masks_of_other_numbers(tmp_path: Path) -> None:
+    records = write(tmp_path)
+    for record in records:
+        mask = np.asarray(Image.open(record.mask_file))
+        Image.fromarray(np.array([0, 128, 254], dtype=np.uint8)[mask % 255]).save(record.mask_file)
+    dataset = make(tmp_path, records=records, mask_values=(0, 128, 254))
+    assert set(dataset[0][1]["mask"].unique().tolist()) == {0, 1, 2}
+    assert dataset.count_pixels()[0][:3].sum() == 3 * HEIGHT * WIDTH
+    with pytest.raises(ValueError, match=r"3 classes, got 0 128$"):
+        make(tmp_path, records=records, mask_values=(0, 128))

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from mvdet.data.io.coco_json import read_ground_truth, read_json
+from mvdet.data.io.coco_json import read_ground_truth, read_json, without_group
 from mvdet.data.io.faults import BadData, Fault
 
 Json = dict[str, Any]
@@ -183,6 +183,38 @@ def test_nothing_usable_in_a_list(truth: Json, tmp_path: Path, key: str) -> None
     file.write_text(json.dumps(truth))
     with pytest.raises(ValueError, match=rf"a\.json: no entry of '{key}' can be used; .*left out 3 bad items"):
         read_ground_truth(file, BadData(file, "skip"))
+
+
+GROUP = [{"id": 0, "name": "pets", "supercategory": "none"}, {"id": 1, "name": "cat", "supercategory": "pets"}]
+
+
+@pytest.mark.parametrize(
+    ("categories", "used", "kept"),
+    [
+        (GROUP, [1], [1]),
+        ([*GROUP, {"id": 2, "name": "dog", "supercategory": "pets"}], [1], [1, 2]),
+        ([GROUP[0] | {"name": "cat"}, GROUP[1] | {"supercategory": "cat"}], [1], [1]),  # a class's own name
+        (GROUP, [0, 1], [0, 1]),  # it has objects
+        ([*GROUP, {"id": 2, "name": "car", "supercategory": "things"}], [1], [0, 1, 2]),  # not everybody's group
+        ([GROUP[0], {"id": 1, "name": "cat"}], [1], [0, 1]),
+        ([{"id": 0, "supercategory": "none"}, {"id": 1, "name": "cat"}], [1], [0, 1]),
+        (GROUP[:1], [], [0]),
+        (
+            [{"id": 1, "name": "cat", "supercategory": "cat"}, {"id": 2, "name": "dog", "supercategory": "cat"}],
+            [2],
+            [1, 2],
+        ),
+    ],
+)
+def test_a_category_that_names_the_group(
+    categories: list[dict[str, Any]], used: list[int], kept: list[int], caplog: pytest.LogCaptureFixture
+) -> None:
+    annotations = [{"category_id": number} for number in used]
+    assert [entry["id"] for entry in without_group(categories, [*annotations, None], "a.json")] == kept
+    dropped = len(kept) < len(categories)
+    assert ("a.json: category 0" in caplog.text) == dropped
+    no_categories = [None, {"id": "x"}]
+    assert without_group([*no_categories, *categories], annotations, "a.json")[:2] == no_categories
 
 
 @pytest.mark.parametrize("image_id", [2**63 - 1, 2**63, 2**64 - 1, -(2**63), -1])

@@ -8,6 +8,7 @@ from typing import Any
 import cv2
 import numpy as np
 import pytest
+import torch
 from PIL import Image, ImageOps, features
 
 from mvdet.data.io import images as image_files
@@ -84,6 +85,14 @@ def test_pictures_are_upright_unless_their_annotations_are_not(file: Path, kind:
     if turns:
         file.write_bytes(with_orientation(kind, 1))
         np.testing.assert_array_equal(stored, read_image(file))
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_turned_pictures_of_one_column_go_to_torch(file: Path, orientation: int) -> None:
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    Image.new("RGB", (1, 9)).save(file, "PNG", exif=exif)
+    assert sorted(torch.from_numpy(read_image(file)).shape) == [1, 3, 9]
 
 
 def test_square_pictures_that_are_turned_are_doubtful(file: Path) -> None:

@@ -7,7 +7,7 @@ from PIL import Image
 
 from mvdet.data.io.faults import Fault
 from mvdet.data.io.images import BadImageError
-from mvdet.data.io.masks import read_mask, voc_palette
+from mvdet.data.io.masks import check_mask_values, read_mask, voc_palette
 
 VALUES: NDArray[np.uint8] = np.array([[0, 1, 2, 3], [3, 2, 255, 0], [20, 20, 20, 0]], dtype=np.uint8)
 
@@ -100,3 +100,33 @@ def test_masks_that_are_cut_short(tmp_path: Path) -> None:
         with pytest.raises(BadImageError, match=r"m\.png: not a PNG file that can be read") as error:
             read_mask(tmp_path / "m.png", 21)
         assert error.value.fault is Fault.UNREADABLE_MASK
+
+
+@pytest.mark.parametrize("kind", ["palette", "grey", "16 bits"])
+def test_other_numbers_stand_for_the_classes(tmp_path: Path, kind: str) -> None:
+    """Black and white, and any other list; 255 is no class unless the list has it."""
+    values: NDArray[np.uint8] = np.array([[0, 255, 255], [0, 0, 255]], dtype=np.uint8)
+    make = {"palette": palette, "grey": Image.fromarray, "16 bits": lambda v: Image.fromarray(v.astype(np.uint16))}
+    make[kind](values).save(tmp_path / "m.png")
+    assert read_mask(tmp_path / "m.png", 2).tolist() == values.tolist()
+    assert read_mask(tmp_path / "m.png", 2, (0, 255)).tolist() == (values // 255).tolist()
+    assert read_mask(tmp_path / "m.png", 2, (255, 0)).tolist() == (1 - values // 255).tolist()
+    assert read_mask(tmp_path / "m.png", 2, (0, 128)).tolist() == values.tolist()
+
+
+def test_a_number_that_is_not_listed(tmp_path: Path) -> None:
+    palette(VALUES).save(tmp_path / "m.png")
+    with pytest.raises(
+        BadImageError, match=r"class numbers 1, 3, 20 .*, allowed are 0, 2 and 255 for pixels that"
+    ) as e:
+        read_mask(tmp_path / "m.png", 2, (0, 2))
+    assert e.value.fault is Fault.UNKNOWN_LABEL
+    with pytest.raises(BadImageError, match=r"class numbers 3, 20 .*; --mask-values names others$"):
+        read_mask(tmp_path / "m.png", 3)
+
+
+@pytest.mark.parametrize("values", [(0,), (0, 1, 2), (0, 0), (0, 256), (-1, 0)])
+def test_values_that_cannot_be_those_of_two_classes(values: tuple[int, ...]) -> None:
+    with pytest.raises(ValueError, match=r"mask_values must be different numbers .* 2 classes, got"):
+        check_mask_values(values, 2)
+    check_mask_values((0, 255), 2)

@@ -6,7 +6,7 @@ from ultralytics.data.utils import polygon2mask
 from ultralytics.utils.ops import segments2boxes
 
 from mvdet.data.io.contours import Mask, mask_box
-from mvdet.data.io.yolo import box_row, polygon_row, write_labels
+from mvdet.data.io.yolo import box_row, label_file, polygon_row, read_labels, write_labels
 from mvdet.data.shapes.dataset import render
 
 
@@ -78,3 +78,52 @@ def test_label_file(tmp_path: Path) -> None:
     assert file.read_text() == "0 0.5 0.5 1 1\n1 0.5 0.5 1 1\n"
     write_labels(file, [])
     assert file.read_bytes() == b""
+
+
+@pytest.mark.parametrize(
+    ("row", "wanted"),
+    [
+        ("1 0.5 0.5 0.2 0.4", (1, (0.4, 0.3, 0.6, 0.7))),
+        ("0.0 0.5 0.5 1 1", (0, (0, 0, 1, 1))),
+        ("2 0.1 0.2 0.3 0.2 0.3 0.8", (2, (0.1, 0.2, 0.3, 0.8))),
+        ("2 0.1 0.2 0.3 0.2 0.3 0.8 0.1 0.8", (2, (0.1, 0.2, 0.3, 0.8))),
+        ("0 1.005 0.5 0.2 0.2", (0, (0.905, 0.4, 1.105, 0.6))),
+        ("0 0.5 0.5 0.2", "a class and 4 numbers, or 3 points or more, wanted; got 4 numbers: '0 0.5 0.5 0.2'"),
+        ("0 0.5 0.5 0.2 0.2 0.9", "a class and 4 numbers, or 3 points or more, wanted; got 6 numbers"),
+        ("0 320 240 64 48", "shares of width and height, 0 to 1, wanted; got '0 320 240 64 48'"),
+        ("0 0.5 -0.5 0.2 0.2", "shares of width and height, 0 to 1, wanted"),
+        ("cat 0.5 0.5 0.2 0.2", "numbers wanted, got 'cat 0.5 0.5 0.2 0.2'"),
+        ("-1 0.5 0.5 0.2 0.2", "a class number of 0 or more and finite numbers wanted"),
+        ("0.5 0.5 0.5 0.2 0.2", "a class number of 0 or more and finite numbers wanted"),
+        ("0 nan 0.5 0.2 0.2", "a class number of 0 or more and finite numbers wanted"),
+        ("0,0.5,0.5,0.2,0.2", "numbers wanted, got '0,0.5,0.5,0.2,0.2'"),
+    ],
+)
+def test_rows(row: str, wanted: tuple[int, tuple[float, ...]] | str, tmp_path: Path) -> None:
+    (tmp_path / "a.txt").write_text(f"\n{row}\r\n \n", encoding="utf-8-sig")
+    (found,) = read_labels(tmp_path / "a.txt")
+    assert found.number == 2
+    if isinstance(wanted, str):
+        assert isinstance(found.box, str)
+        assert wanted in found.box
+    else:
+        assert (found.label, found.box) == (wanted[0], pytest.approx(wanted[1]))
+
+
+@pytest.mark.parametrize(
+    ("image", "wanted"),
+    [
+        ("a/images/train/x.jpg", "a/labels/train/x.txt"),
+        ("images/a/images/x.y.jpg", "images/a/labels/x.y.txt"),
+        ("a/train/x.jpg", "a/train/x.txt"),
+        ("a/images.old/x.jpg", "a/images.old/x.txt"),
+    ],
+)
+def test_where_labels_lie(image: str, wanted: str) -> None:
+    assert label_file(Path(image)) == Path(wanted)
+
+
+def test_labels_beside_images_in_a_folder_called_images(tmp_path: Path) -> None:
+    (tmp_path / "images").mkdir()
+    (tmp_path / "images/x.txt").write_text("")
+    assert label_file(tmp_path / "images/x.jpg") == tmp_path / "images/x.txt"

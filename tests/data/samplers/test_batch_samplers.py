@@ -127,6 +127,26 @@ def test_the_last_step_can_be_given_two_samples(num_samples: int) -> None:
 
 
 @every_sampler
+@pytest.mark.parametrize("num_replicas", [1, 2, 3])
+@pytest.mark.parametrize("base_batch_size", [2, 3])
+def test_no_step_has_one_sample(kind: Any, num_replicas: int, base_batch_size: int) -> None:
+    """A step of two has none to spare: the last sample joins it, in every process, and every plan adds up."""
+    sizes = {"size": (32, 32), "batch_size": base_batch_size}
+    if kind is not FixedSizeBatchSampler:
+        sizes = {"base_size": (32, 32), "base_batch_size": base_batch_size, "min_size": (32, 32), "max_size": (32, 32)}
+    for num_samples in range(num_replicas * 2, 30):
+        ranks = [
+            kind(num_samples, min_batch_size=2, num_replicas=num_replicas, rank=rank, **sizes)
+            for rank in range(num_replicas)
+        ]
+        batches = [[[index for *_, index in batch] for batch in sampler] for sampler in ranks]
+        assert {len(batch) for one in batches for batch in one} <= {2, 3, 4}
+        assert {len(one) for one in batches} == {len(sampler) for sampler in ranks}
+        assert len({len(one) for one in batches}) == 1
+        assert {index for one in batches for batch in one for index in batch} == set(range(num_samples))
+
+
+@every_sampler
 def test_global_random_numbers_are_not_touched(kind: Any) -> None:
     def numbers() -> tuple:
         return random.random(), np.random.random(), torch.rand(()).item()
