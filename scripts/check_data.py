@@ -16,13 +16,16 @@ from mvdet.data.io.faults import BadDataPolicy
 from mvdet.tasks import TASKS
 from mvdet.training.data_report import check_data, data_recipe
 
+SHEETS = Path("runs/check_data")
+"""Where the sheets of a folder go to, under its name, unless --output says otherwise."""
+
 
 def main() -> None:
     """Parse the command line, check, print the report; a data set that cannot be opened is one line."""
     arguments = vars(_parser().parse_args())
     root, task, data_format, output = (arguments.pop(name) for name in ("data_root", "task", "data_format", "output"))
     try:
-        report = check_data(*data_recipe(root, task, data_format, arguments), output)
+        report = check_data(*data_recipe(root, task, data_format, arguments), output or SHEETS / root.resolve().name)
     except (ValueError, OSError, RuntimeError) as error:
         sys.exit(f"error: {error}")
     print(report.text)
@@ -43,7 +46,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--mask-values", nargs="+", type=int, metavar="N", help="what masks hold for each class")
     parser.add_argument("--mask-folder", metavar="NAME", help="of a voc data set, as SegmentationClassAug")
     parser.add_argument("--on-bad-data", choices=get_args(BadDataPolicy), help="default: the recipe's")
-    parser.add_argument("--output", type=Path, metavar="DIR", help="folder of the sheets; without it, none is made")
+    parser.add_argument("--output", type=Path, metavar="DIR", help=f"folder of the sheets; default: {SHEETS}/NAME")
     return parser
 
 

@@ -20,6 +20,7 @@ def run(monkeypatch: pytest.MonkeyPatch, *arguments: object) -> object:
 
 
 def write_masks(root: Path) -> Path:
+    root.mkdir()
     (root / "classes.txt").write_text("background\nthing\n")
     rng = np.random.default_rng(0)
     for split in ("train", "val"):
@@ -33,12 +34,15 @@ def write_masks(root: Path) -> Path:
 
 
 def test_exit_status(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
-    options = [write_masks(tmp_path)]
+    monkeypatch.chdir(tmp_path)
+    options = [write_masks(tmp_path / "set")]
     assert run(monkeypatch, *options) == 1
     assert "error: training data: of background, thing, the 1 masks hold background alone" in capsys.readouterr().out
-    assert run(monkeypatch, *options, "--mask-values", 0, 255, "--output", tmp_path / "report") == 0
+    assert run(monkeypatch, *options, "--mask-values", 0, 255) == 0
     assert "nothing looks wrong" in capsys.readouterr().out
-    assert (tmp_path / "report" / "training" / "contact_sheet.png").is_file()
+    assert (tmp_path / "runs" / "check_data" / "set" / "training" / "contact_sheet.png").is_file()
+    assert run(monkeypatch, *options, "--mask-values", 0, 255, "--output", tmp_path / "report") == 0
+    assert (tmp_path / "report" / "validation" / "contact_sheet.png").is_file()
 
 
 def test_a_folder_that_is_not_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
