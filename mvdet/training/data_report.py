@@ -1,5 +1,6 @@
 """What `scripts/check_data.py` does: the data of a recipe in numbers and pictures, and what is wrong with it."""
 
+import contextlib
 import dataclasses
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -104,7 +105,7 @@ def check_data(task: str, recipe: TrainingRecipe, output: Path | None = None) ->
         OSError, ValueError: the data cannot be opened at all.
     """
     _, dataset_of = _DATASETS[task]
-    lines: list[str] = [described(recipe, TASKS[task]), ""]
+    lines: list[str] = [f"{described(recipe, TASKS[task])}, for {task}{_other_tasks(recipe, task)}", ""]
     warnings: list[str] = []
     errors: list[str] = []
     datasets: list[AnyDataset] = [dataset_of(recipe, train=train) for train in (True, False)]
@@ -123,6 +124,16 @@ def check_data(task: str, recipe: TrainingRecipe, output: Path | None = None) ->
     if not warnings and not errors:
         lines.append("nothing looks wrong")
     return DataReport("\n".join(lines), errors)
+
+
+def _other_tasks(recipe: TrainingRecipe, task: str) -> str:
+    """What else a recipe's folder can be used for, as the end of a line."""
+    others = []
+    for name in TASKS:
+        with contextlib.suppress(FileNotFoundError, ValueError):
+            if recipe.data_root is not None and name != task:
+                others.append(recognise(recipe.data_root, name).task)
+    return f"; for {' and '.join(others)} as well (--task says which)" if others else ""
 
 
 def _lines(statistics: Statistics) -> list[str]:
