@@ -19,7 +19,7 @@ from mvdet.evaluation.reports.text import table_lines
 from mvdet.tasks import TASKS
 from mvdet.training.classification import ClassificationRecipe, classification_dataset
 from mvdet.training.detection import SSDLiteRecipe, detection_dataset
-from mvdet.training.opening import described, recipe_of
+from mvdet.training.opening import described, recipe_of, training_and_validation
 from mvdet.training.recipe import TrainingRecipe, read_settings
 from mvdet.training.segmentation import SegmentationRecipe, segmentation_dataset
 
@@ -108,7 +108,7 @@ def check_data(task: str, recipe: TrainingRecipe, output: Path | None = None) ->
     lines: list[str] = [f"{described(recipe, TASKS[task])}, for {task}{_other_tasks(recipe, task)}", ""]
     warnings: list[str] = []
     errors: list[str] = []
-    datasets: list[AnyDataset] = [dataset_of(recipe, train=train) for train in (True, False)]
+    datasets: tuple[AnyDataset, AnyDataset] = training_and_validation(dataset_of, recipe)
     for split, dataset in zip((TRAINING, VALIDATION), datasets, strict=True):
         statistics = statistics_of(dataset, split)
         sizes, broken = _decode(dataset)
