@@ -39,7 +39,7 @@ class DataReport:
     """What was found.
 
     Attributes:
-        text: the report for the terminal, its warnings and errors among it.
+        text: the report for the terminal, its remarks, warnings and errors among it.
         errors: why nothing can be trained on the data; empty if something can.
     """
 
@@ -106,6 +106,7 @@ def check_data(task: str, recipe: TrainingRecipe, output: Path | None = None) ->
     """
     _, dataset_of = _DATASETS[task]
     lines: list[str] = [f"{described(recipe, TASKS[task])}, for {task}{_other_tasks(recipe, task)}", ""]
+    remarks: list[str] = []
     warnings: list[str] = []
     errors: list[str] = []
     datasets: tuple[AnyDataset, AnyDataset] = training_and_validation(dataset_of, recipe)
@@ -113,15 +114,17 @@ def check_data(task: str, recipe: TrainingRecipe, output: Path | None = None) ->
         statistics = statistics_of(dataset, split)
         sizes, broken = _decode(dataset)
         lines += [*_lines(statistics), *_size_lines(sizes, len(dataset)), ""]
+        remarks += [f"{split} data: {line}" for line in dataset.bad_data.remarks_summary().splitlines()]
         warnings += suspicions(dataset, statistics)
         warnings += [f"{split} data: cannot be decoded: {text}" for text in broken]
         errors += problems(statistics)
         if output is not None:
             lines[-1:] = [f"  sheet: {write_data_sheet(output / split, dataset, split)}", ""]
     warnings += suspicious_pictures(*datasets)
+    lines += [f"remark: {text}" for text in remarks]
     lines += [f"warning: {text}" for text in warnings]
     lines += [f"error: {text}" for text in errors]
-    if not warnings and not errors:
+    if not remarks and not warnings and not errors:
         lines.append("nothing looks wrong")
     return DataReport("\n".join(lines), errors)
 

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from mvdet.data.io.faults import Remark
 from mvdet.data.shapes.dataset import generate
 from mvdet.training.data_report import check_data, data_recipe
 
@@ -82,6 +83,14 @@ def test_folders_are_recognised(layout: str, tmp_path: Path) -> None:
     report = check_data(task, recipe)
     assert report.text.startswith(f"{tmp_path} ({data_format}), for detection\n\ntraining data: 4 images, ")
     assert report.errors == []
+
+
+def test_remarks_are_in_the_report(tmp_path: Path) -> None:
+    layouts.yolo(tmp_path)
+    (tmp_path / "labels/train/one.txt").unlink()
+    text = check_data(*data_recipe(tmp_path, None, None, {})).text
+    assert f"remark: training data: {tmp_path}/images/train: 1 x {Remark.NO_LABELS}: " in text
+    assert "nothing looks wrong" not in text
 
 
 def test_other_tasks_are_named(shapes: Path) -> None:
