@@ -20,7 +20,7 @@ from mvdet.models.inputs import as_input
 from mvdet.models.registry import create_model
 from mvdet.tasks import CLASSIFICATION
 from mvdet.training.checks import require_learnable
-from mvdet.training.opening import Opened, Source, described, open_data
+from mvdet.training.opening import Opened, Source, described, open_data, training_and_validation
 from mvdet.training.recipe import AUTO, TrainingRecipe, setting
 from mvdet.training.task import TrainingTask
 
@@ -177,6 +177,6 @@ def classification_task(recipe: ClassificationRecipe) -> ClassificationTask:
 
     Raises what these raise, and ValueError if nothing can be learnt from the data, see `require_learnable`.
     """
-    train, val = classification_dataset(recipe, train=True), classification_dataset(recipe, train=False)
+    train, val = training_and_validation(classification_dataset, recipe)
     require_learnable(train, val, described(recipe, CLASSIFICATION))
     return ClassificationTask(recipe, train, val)

@@ -1,5 +1,6 @@
 """What `scripts/check_data.py` does: the data of a recipe in numbers and pictures, and what is wrong with it."""
 
+import contextlib
 import dataclasses
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -18,7 +19,7 @@ from mvdet.evaluation.reports.text import table_lines
 from mvdet.tasks import TASKS
 from mvdet.training.classification import ClassificationRecipe, classification_dataset
 from mvdet.training.detection import SSDLiteRecipe, detection_dataset
-from mvdet.training.opening import described, recipe_of
+from mvdet.training.opening import described, recipe_of, training_and_validation
 from mvdet.training.recipe import TrainingRecipe, read_settings
 from mvdet.training.segmentation import SegmentationRecipe, segmentation_dataset
 
@@ -38,7 +39,7 @@ class DataReport:
     """What was found.
 
     Attributes:
-        text: the report for the terminal, its warnings and errors among it.
+        text: the report for the terminal, its remarks, warnings and errors among it.
         errors: why nothing can be trained on the data; empty if something can.
     """
 
@@ -104,25 +105,38 @@ def check_data(task: str, recipe: TrainingRecipe, output: Path | None = None) ->
         OSError, ValueError: the data cannot be opened at all.
     """
     _, dataset_of = _DATASETS[task]
-    lines: list[str] = [described(recipe, TASKS[task]), ""]
+    lines: list[str] = [f"{described(recipe, TASKS[task])}, for {task}{_other_tasks(recipe, task)}", ""]
+    remarks: list[str] = []
     warnings: list[str] = []
     errors: list[str] = []
-    datasets: list[AnyDataset] = [dataset_of(recipe, train=train) for train in (True, False)]
+    datasets: tuple[AnyDataset, AnyDataset] = training_and_validation(dataset_of, recipe)
     for split, dataset in zip((TRAINING, VALIDATION), datasets, strict=True):
         statistics = statistics_of(dataset, split)
         sizes, broken = _decode(dataset)
         lines += [*_lines(statistics), *_size_lines(sizes, len(dataset)), ""]
+        remarks += [f"{split} data: {line}" for line in dataset.bad_data.remarks_summary().splitlines()]
         warnings += suspicions(dataset, statistics)
         warnings += [f"{split} data: cannot be decoded: {text}" for text in broken]
         errors += problems(statistics)
         if output is not None:
             lines[-1:] = [f"  sheet: {write_data_sheet(output / split, dataset, split)}", ""]
     warnings += suspicious_pictures(*datasets)
+    lines += [f"remark: {text}" for text in remarks]
     lines += [f"warning: {text}" for text in warnings]
     lines += [f"error: {text}" for text in errors]
-    if not warnings and not errors:
+    if not remarks and not warnings and not errors:
         lines.append("nothing looks wrong")
     return DataReport("\n".join(lines), errors)
+
+
+def _other_tasks(recipe: TrainingRecipe, task: str) -> str:
+    """What else a recipe's folder can be used for, as the end of a line."""
+    others = []
+    for name in TASKS:
+        with contextlib.suppress(FileNotFoundError, ValueError):
+            if recipe.data_root is not None and name != task:
+                others.append(recognise(recipe.data_root, name).task)
+    return f"; for {' and '.join(others)} as well (--task says which)" if others else ""
 
 
 def _lines(statistics: Statistics) -> list[str]:

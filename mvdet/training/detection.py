@@ -23,7 +23,7 @@ from mvdet.models.inputs import call_detector, detect
 from mvdet.models.registry import build_detector
 from mvdet.tasks import DETECTION
 from mvdet.training.checks import require_learnable
-from mvdet.training.opening import Opened, Source, described, open_data
+from mvdet.training.opening import Opened, Source, described, open_data, training_and_validation
 from mvdet.training.recipe import AUTO, SHAPES_FOLDER, TrainingRecipe, setting
 from mvdet.training.task import TrainingTask
 from mvdet.wording import listed
@@ -203,6 +203,6 @@ def detection_task(recipe: SSDLiteRecipe) -> DetectionTask:
 
     Raises what these raise, and ValueError if nothing can be learnt from the data, see `require_learnable`.
     """
-    train, val = detection_dataset(recipe, train=True), detection_dataset(recipe, train=False)
+    train, val = training_and_validation(detection_dataset, recipe)
     require_learnable(train, val, described(recipe, DETECTION))
     return DetectionTask(recipe, train, val)

@@ -4,15 +4,18 @@ A folder without a validation split gives a share of its training images: which 
 folder and the seed alone, so that a resumed run, and an evaluation with the same seed, hold out the same.
 """
 
+import contextlib
 import dataclasses
 import hashlib
-from collections.abc import Callable, Mapping, Sequence
+import logging
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Protocol, Self, TypeVar
 
 from pytorch_lightning.utilities import rank_zero_info
 
 from mvdet.data.formats.layout import Place, Recognised
+from mvdet.data.io.faults import BadData
 from mvdet.data.recognition import recognise
 from mvdet.tasks import TASKS, Task
 from mvdet.training.recipe import AUTO, TrainingRecipe
@@ -29,6 +32,8 @@ class _Record(Protocol):
 
 class _Dataset(Protocol):
     class_names: tuple[str, ...]
+    bad_data: BadData
+    part: float
 
     @property
     def records(self) -> Sequence[_Record]:
@@ -115,6 +120,38 @@ def open_data(recipe: TrainingRecipe, task: Task, sources: Mapping[str, Source],
 
 def _names(splits: str | Sequence[str] | None) -> tuple[str, ...]:
     return (splits,) if isinstance(splits, str) else tuple(splits or ())
+
+
+def training_and_validation(
+    dataset_of: Callable[..., AnyDataset], recipe: TrainingRecipe
+) -> tuple[AnyDataset, AnyDataset]:
+    """The images to train on and those to validate on, of a task's function for either.
+
+    Where a share is held out, both are of the same files: what is bad in these is said, and counted, with the former.
+
+    Args:
+        dataset_of: takes the recipe and `train`, as `mvdet.training.detection.detection_dataset`; raises what it does.
+        recipe: whose data it is.
+    """
+    train = dataset_of(recipe, train=True)
+    if train.part == 1:
+        return train, dataset_of(recipe, train=False)
+    with silence():
+        val = dataset_of(recipe, train=False)
+    val.bad_data = BadData(val.bad_data.source, val.bad_data.policy)
+    return train, val
+
+
+@contextlib.contextmanager
+def silence() -> Iterator[None]:
+    """No warning of ours is logged meanwhile: it was, or is by another process."""
+    ours = logging.getLogger("mvdet")
+    level = ours.level
+    ours.setLevel(logging.ERROR)
+    try:
+        yield
+    finally:
+        ours.setLevel(level)
 
 
 def settled_format(recipe: TrainingRecipe, task: Task) -> str:

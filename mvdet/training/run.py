@@ -2,10 +2,9 @@
 
 import contextlib
 import dataclasses
-import logging
 import signal
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 from typing import TypeVar
@@ -17,7 +16,7 @@ from pytorch_lightning.utilities.exceptions import SIGTERMException
 
 from mvdet.tasks import Task
 from mvdet.training.loaders import train_loader
-from mvdet.training.opening import starting_point
+from mvdet.training.opening import silence, starting_point
 from mvdet.training.output import rank, run_folder
 from mvdet.training.recipe import TrainingRecipe, parse_arguments
 from mvdet.training.resume import LAST, find_checkpoint, require_same_network
@@ -84,7 +83,7 @@ def train(
         best = ModelCheckpoint(checkpoints, "best", mode="max", enable_version_counter=False)
         trainer = make_trainer(recipe, output, best, callbacks)  # before data is read: devices may not be there
         pl.seed_everything(recipe.seed, workers=True, verbose=False)
-        with _first_process_speaks():
+        with silence() if rank() else contextlib.nullcontext():  # what is found in the data is the same in all
             task = make_task(recipe)
         best.monitor = task.monitor
         train_loader(task.train_data, recipe, world_size=trainer.world_size)  # raises for batches that cannot be
@@ -97,19 +96,6 @@ def train(
     metrics = {name: float(trainer.callback_metrics[name]) for name in task.metrics}
     best_path = Path(best.best_model_path) if best.best_model_path else None
     return RunResult(output, best_path, checkpoints / LAST, metrics)
-
-
-@contextlib.contextmanager
-def _first_process_speaks() -> Iterator[None]:
-    """What is found in the data is the same in every process: the first one warns of it."""
-    ours = logging.getLogger("mvdet")
-    level = ours.level
-    if rank():
-        ours.setLevel(logging.ERROR)
-    try:
-        yield
-    finally:
-        ours.setLevel(level)
 
 
 def run_command(

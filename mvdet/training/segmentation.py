@@ -22,7 +22,7 @@ from mvdet.models.inputs import as_input
 from mvdet.models.registry import create_model
 from mvdet.tasks import SEGMENTATION
 from mvdet.training.checks import require_learnable
-from mvdet.training.opening import Opened, Source, described, open_data
+from mvdet.training.opening import Opened, Source, described, open_data, training_and_validation
 from mvdet.training.recipe import AUTO, SHAPES_FOLDER, TrainingRecipe, setting
 from mvdet.training.task import TrainingTask
 from mvdet.wording import listed
@@ -217,6 +217,6 @@ def segmentation_task(recipe: SegmentationRecipe) -> SegmentationTask:
 
     Raises what these raise, and ValueError if nothing can be learnt from the data, see `require_learnable`.
     """
-    train, val = segmentation_dataset(recipe, train=True), segmentation_dataset(recipe, train=False)
+    train, val = training_and_validation(segmentation_dataset, recipe)
     require_learnable(train, val, described(recipe, SEGMENTATION))
     return SegmentationTask(recipe, train, val)

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from mvdet.data.io.faults import Remark
 from mvdet.data.shapes.dataset import generate
 from mvdet.training.data_report import check_data, data_recipe
 
@@ -20,7 +21,7 @@ def shapes(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_detection(shapes: Path, tmp_path: Path) -> None:
     report = check_data(*data_recipe(shapes, None, None, {}), tmp_path)
     assert report.errors == []
-    assert report.text.startswith(f"{shapes} (coco)\n")
+    assert report.text.startswith(f"{shapes} (coco), for detection\n")
     assert "training data: 6 images" in report.text
     assert "validation data: 4 images" in report.text
     assert "object sizes: small " in report.text
@@ -80,8 +81,22 @@ def test_folders_are_recognised(layout: str, tmp_path: Path) -> None:
     task, recipe = data_recipe(tmp_path, None, None, {"val_share": 0.3})
     assert (task, recipe.data_format) == ("detection", data_format)
     report = check_data(task, recipe)
-    assert report.text.startswith(f"{tmp_path} ({data_format})\n\ntraining data: 4 images, ")
+    assert report.text.startswith(f"{tmp_path} ({data_format}), for detection\n\ntraining data: 4 images, ")
     assert report.errors == []
+
+
+def test_remarks_are_in_the_report(tmp_path: Path) -> None:
+    layouts.yolo(tmp_path)
+    (tmp_path / "labels/train/one.txt").unlink()
+    text = check_data(*data_recipe(tmp_path, None, None, {})).text
+    assert f"remark: training data: {tmp_path}/images/train: 1 x {Remark.NO_LABELS}: " in text
+    assert "nothing looks wrong" not in text
+
+
+def test_other_tasks_are_named(shapes: Path) -> None:
+    folder = shapes / "VOC"
+    report = check_data(*data_recipe(folder, None, None, {}))
+    assert report.text.startswith(f"{folder} (voc), for detection; for segmentation as well (--task says which)\n")
 
 
 def test_a_folder_of_nothing(tmp_path: Path) -> None:

@@ -9,10 +9,11 @@ import pytest
 from layouts import PICTURES, picture_file, write_json, write_text
 from PIL import Image
 
+from mvdet.data.io.faults import Fault
 from mvdet.tasks import CLASSIFICATION, DETECTION, SEGMENTATION
 from mvdet.training.classification import ClassificationRecipe, classification_dataset
 from mvdet.training.detection import SSDLiteRecipe, detection_dataset
-from mvdet.training.opening import described, held_out_of, starting_point
+from mvdet.training.opening import described, held_out_of, starting_point, training_and_validation
 from mvdet.training.recipe import parse_arguments
 from mvdet.training.segmentation import SegmentationRecipe, segmentation_dataset
 
@@ -40,6 +41,24 @@ def test_a_share_is_held_out_by_seed(tmp_path: Path, caplog: pytest.LogCaptureFi
     assert others - {frozenset(val)}
     (tmp_path / "a").rename(tmp_path / "b")  # the same wherever the folder lies
     assert sets(tmp_path / "b", val_share=0.3) == (train, val)
+
+
+def test_what_is_bad_in_a_folder_that_is_shared_out_is_said_once(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    layouts.yolo_with_class_file(tmp_path)
+    write_text(tmp_path / "labels/one.txt", "0 0.5\n")
+    recipe = SSDLiteRecipe(data_root=tmp_path, val_share=0.3)
+    train, val = training_and_validation(detection_dataset, recipe)
+    assert len([record for record in caplog.records if "left out 1 bad items" in record.message]) == 1
+    assert (train.bad_data.counts, val.bad_data.counts) == ({Fault.BAD_ROW: 1}, {})
+    assert (train.part, val.part) == (4 / 6, 2 / 6)
+    caplog.clear()
+    layouts.yolo(tmp_path / "split")
+    write_text(tmp_path / "split/labels/val/five.txt", "0 0.5\n")
+    train, val = training_and_validation(detection_dataset, SSDLiteRecipe(data_root=tmp_path / "split"))
+    assert "left out 1 bad items" in caplog.text
+    assert (train.bad_data.counts, val.bad_data.counts) == ({}, {Fault.BAD_ROW: 1})
 
 
 @pytest.mark.parametrize(("share", "count"), [(0.001, 1), (0.1, 1), (0.5, 5), (0.99, 9)])

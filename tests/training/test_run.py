@@ -124,8 +124,11 @@ def test_a_loss_that_is_not_finite_names_the_images(data: Path, tmp_path: Path) 
     ("changes", "message"),
     [
         ({"batch_size": 9}, "batch_size 9 is more than the 8 training images"),
-        ({"data_root": Path("nowhere")}, "no COCO annotations of split 'train'"),
-        ({"train_split": ("train", "val")}, "trained and evaluated on one split each, got train, val"),
+        ({"data_root": Path("nowhere")}, "nowhere: no such folder"),
+        (
+            {"train_split": ("train", "val")},
+            "trained and evaluated on one json file each, got .*_train.json, .*_val.json",
+        ),
         ({"backbone": "mobilevit_m"}, "unknown model 'ssdlite_mobilevit_m'; did you mean"),
         ({"model": "torchvision/resnet18"}, "unknown model 'torchvision/resnet18'; available: torchvision/"),
         ({"resume": "nothing.ckpt"}, r"checkpoint not found: nothing.ckpt"),

@@ -1,13 +1,15 @@
 """YOLO's detection data, straight from the files that `yolo train` takes."""
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from mvdet.data.datasets.annotated import AnnotatedDetection, AnnotatedImage, DrawnObject, read_or_report
 from mvdet.data.formats.layout import Place
 from mvdet.data.formats.listing import images_below
-from mvdet.data.formats.pairs import paired_files
+from mvdet.data.formats.pairs import left_over, paired_files
+from mvdet.data.formats.yolo import is_label
 from mvdet.data.io.boxes import Box, box_fault, clip_box
 from mvdet.data.io.faults import DEFAULT_POLICY, BadData, BadDataPolicy, Fault, Remark
 from mvdet.data.io.images import BadImageError, image_size
@@ -19,7 +21,8 @@ from mvdet.data.io.yolo import LabelRow, label_file, read_labels
 class YoloDetection(AnnotatedDetection):
     """Images with a text file each, whose rows are boxes or polygons; the box of a polygon is taken.
 
-    An image whose label file is empty or missing shows no object. Rows that cannot be read are bad data. Images are
+    An image whose label file is empty or missing shows no object; the latter is remarked on. Rows that cannot be read
+    are bad data, and so are label files without an image in the folders of labels. Images are
     numbered from 1, folder by folder and list by list. `area` is the box's.
 
     Args:
@@ -47,11 +50,13 @@ class YoloDetection(AnnotatedDetection):
 
 def _images(places: Sequence[Place], names: tuple[str, ...], bad_data: BadData) -> Iterator[AnnotatedImage]:
     seen: set[Path] = set()
+    used: set[Path] = set()
     for image_id, (image, labels) in enumerate(_files(places), start=1):
         if image in seen:
             bad_data.report(Fault.DUPLICATE_ID, f"image {image_id}: {image}: is listed twice")
             continue
         seen.add(image)
+        used.add(labels)
         try:
             width, height = image_size(image)
         except BadImageError as error:
@@ -71,6 +76,8 @@ def _images(places: Sequence[Place], names: tuple[str, ...], bad_data: BadData) 
             else:
                 objects.append(_object(row, row.box, labels, names, width, height))
         yield AnnotatedImage(image, image_id, width, height, objects)
+    for file in _left_over(places, used):
+        bad_data.report(Fault.UNKNOWN_IMAGE, f"{file}: no image of this name")
 
 
 def _object(row: LabelRow, shares: Box, labels: Path, names: tuple[str, ...], width: int, height: int) -> DrawnObject:
@@ -93,6 +100,16 @@ def _files(places: Sequence[Place]) -> Iterator[tuple[Path, Path]]:
         else:
             for image in images_below(place.images):
                 yield image, label_file(image)
+
+
+def _left_over(places: Sequence[Place], used: set[Path]) -> list[Path]:
+    """The label files with rows, in the folders of labels, that no image has."""
+    of_folders = [
+        replace(place, annotations=place.annotations or label_file(place.images / "any").parent)
+        for place in places
+        if place.names is None
+    ]
+    return [file for file in left_over(of_folders, used, ".txt") if is_label(file)]
 
 
 def _listed(file: Path, base: Path) -> Iterator[Path]:

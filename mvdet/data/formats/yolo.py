@@ -47,13 +47,13 @@ def _of_class_file(root: Path) -> Recognised | None:
     files = [file for name in _CLASS_FILES if (file := root / name).is_file()]
     if not files:
         return None
-    splits = paired_splits(root, _LABELS, _is_label)
+    splits = paired_splits(root, _LABELS, is_label)
     if not splits:
         return None
     return recognised(root, "yolo", splits, class_names=read_class_names(files[0]))
 
 
-def _is_label(file: Path) -> bool:
+def is_label(file: Path) -> bool:
     """Whether a file's first line is one of numbers, a class and a box at least."""
     if file.suffix.lower() != ".txt":
         return False

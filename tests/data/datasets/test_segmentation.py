@@ -172,6 +172,12 @@ def test_pixels_are_counted(tmp_path: Path, check_files: bool) -> None:
     assert masks_with.tolist() == [int((masks == number).flatten(1).any(dim=1).sum()) for number in range(256)]
 
 
+def test_a_part_has_its_own_pixels(tmp_path: Path) -> None:
+    part = make(tmp_path).restricted([2, 0])
+    masks = torch.stack([stored_mask(part, index) for index in range(2)])
+    assert part.count_pixels()[0].tolist() == torch.bincount(masks.flatten(), minlength=256).tolist()
+
+
 def test_masks_that_are_left_out_are_not_counted(tmp_path: Path) -> None:
     records = write(tmp_path)
     Path(records[1].file).unlink()

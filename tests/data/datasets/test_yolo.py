@@ -10,7 +10,7 @@ from layouts import CLASSES, picture_file, write_text
 
 from mvdet.data.datasets.yolo import YoloDetection
 from mvdet.data.formats.layout import Place
-from mvdet.data.io.faults import Fault
+from mvdet.data.io.faults import Fault, Remark
 
 
 def load(*places: Place, **options: Any) -> YoloDetection:
@@ -22,6 +22,7 @@ def test_images_without_rows_show_nothing(tmp_path: Path) -> None:
     write_text(tmp_path / "labels/train/one.txt", "")
     (tmp_path / "labels/train/two.txt").unlink()
     dataset = load(Place(tmp_path / "images/train"), on_bad_data="error")
+    assert dataset.bad_data.remarks == {Remark.NO_LABELS: 1}
     counts = {Path(record.file).stem: len(record.objects) for record in dataset.records}
     assert counts == {"one": 0, "two": 0, "three": 1, "four.b": 2}
 
@@ -50,6 +51,23 @@ def test_bad_rows(row: str, fault: Fault, what: str, tmp_path: Path) -> None:
     assert len(dataset.records[0].objects) == 1
     with pytest.raises(ValueError, match=re.escape(f"{file}: {what}")):
         load(place, on_bad_data="error")
+
+
+@pytest.mark.parametrize("beside", [False, True])
+def test_labels_without_an_image(beside: bool, tmp_path: Path) -> None:
+    layouts.yolo(tmp_path)
+    images, labels = tmp_path / "images/train", tmp_path / "labels/train"
+    if beside:
+        labels = images.rename(tmp_path / "train")
+        for file in (tmp_path / "labels/train").iterdir():
+            file.rename(labels / file.name)
+        images = labels
+    for name, text in (("classes", "cat\ndog\n"), ("empty", ""), ("gone", "0 0.5 0.5 0.2 0.2\n")):
+        write_text(labels / f"{name}.txt", text)
+    dataset = load(Place(images))
+    assert dataset.bad_data.counts == {Fault.UNKNOWN_IMAGE: 1}
+    assert f"{labels}/gone.txt: no image of this name" in dataset.summary()
+    assert len(dataset.records.objects) == 6
 
 
 def test_a_list_of_images(tmp_path: Path) -> None:

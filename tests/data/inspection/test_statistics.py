@@ -32,3 +32,9 @@ def test_images(folders: Make) -> None:
     assert (found.per_class, found.images, found.missing) == ({"cat": 3, "dog": 0}, 3, ["dog"])
     assert found.shares_left_out == {"images": (2, 5)}
     assert found.line() == "training data: 3 images, 2 classes: cat, dog"
+
+
+def test_what_is_left_out_is_set_against_the_whole(objects: Callable[..., Any]) -> None:
+    part = objects([[("cat", 1, 1, 9, 9), ("dog", 1, 1, 0, 0)]] * 8).restricted([0, 1])
+    assert part.part == 0.25
+    assert statistics_of(part, TRAINING).shares_left_out == {"images": (0, 8), "objects": (8, 16)}
