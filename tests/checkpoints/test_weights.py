@@ -147,23 +147,18 @@ def test_what_training_code_wraps_weights_in(wrap: str, tmp_path: Path) -> None:
     assert torch.equal(backbone.stem.conv.weight, good["backbone.stem.conv.weight"])
 
 
+PREFIXES = ("model.", "module.", "_orig_mod.", "ema.", "ema_model.", "net.", "student.encoder.")
+PREFIXES += ("_forward_module.model.", "module._orig_mod.", "_orig_mod.module.", "model._orig_mod.", "model.module.")
+NESTED = "ema.module._orig_mod."
+
+
 @pytest.mark.parametrize(
-    "prefix",
+    ("source", "prefix"),
     [
-        *(
-            "model.",
-            "module.",
-            "_orig_mod.",
-            "ema.",
-            "ema_model.",
-            "net.",
-            "student.encoder.",
-            "_forward_module.model.",
-        ),
-        *("module._orig_mod.", "_orig_mod.module.", "model._orig_mod.", "model.module.", "ema.module._orig_mod."),
+        *((source, NESTED) for source in FORMATS),
+        *((source, prefix) for source in ("mvdet", "timm") for prefix in PREFIXES),
     ],
 )
-@pytest.mark.parametrize("source", list(FORMATS))
 def test_whatever_stands_before_the_keys(
     source: str, prefix: str, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
